@@ -64,6 +64,11 @@ bench *args:
 bench-peers *args: bench-binary
     target/release/turnwise-bench peers --python "${PEERS:-python3}" "$@"
 
+# The sampler's types of weights, llama.cpp and vLLM in turns, on the folder of a Llama or on a size such as
+# 8.4M; scripts/peers.sh installs both (6 GB)
+bench-engines model *args: bench-binary
+    scripts/peers.sh "$@"
+
 # A whole GRPO and GTPO step beside TRL's, phase by phase; see benches/peers/grpo_step.py for what it needs
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"

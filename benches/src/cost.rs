@@ -34,6 +34,16 @@ pub fn processor_time_of(process: u32) -> f64 {
     f64::from(ticks) / 100.0
 }
 
+/// Returns the time that all processors have worked so far, in seconds; 0 where the system doesn't tell.
+/// Time that a virtual machine's host took from them counts.
+pub fn busy_time() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<f64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    [0, 1, 2, 5, 6, 7].iter().filter_map(|&field| ticks.get(field)).sum::<f64>() / 100.0
+}
+
 /// The most memory that this process has held, in bytes; 0 where the system doesn't tell.
 pub fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -57,7 +67,7 @@ mod tests {
 
     #[test]
     fn work_costs_time_and_memory() {
-        let started = Instant::now();
+        let (started, busy) = (Instant::now(), busy_time());
         let spent = cost(|| {
             // A whole number of the clock's ticks, so that the sum is exact.
             let enough = processor_time() + Duration::from_millis(20);
@@ -66,6 +76,7 @@ mod tests {
             }
         });
         assert!(spent.wall >= 0.01 && spent.cpu >= 0.02, "{spent:?}");
+        assert!(busy_time() > busy, "{busy}");
         assert!(peak_memory() > 1 << 20);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
     }

@@ -5,6 +5,7 @@ pub mod cost;
 pub mod numpy;
 pub mod peer;
 pub mod shapes;
+pub mod tries;
 pub mod workload;
 
 use turnwise_credit::{Group, ScoredTrajectory};

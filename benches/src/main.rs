@@ -2,9 +2,9 @@
 
 mod backends;
 mod endpoint;
+mod engines;
 mod peers;
 mod picture;
-mod precisions;
 mod ranks;
 mod row;
 mod serve;
@@ -29,8 +29,10 @@ enum Command {
     Backends(backends::Backends),
     /// Decoding and training beside PyTorch, in turns
     Peers(peers::Peers),
-    /// Prefill and decoding on the CPU from weights in f32, bf16 and int8, in turns
-    Precisions(precisions::Precisions),
+    /// Prefill and decoding on the CPU from weights in f32, bf16 and int8 beside other engines, in turns
+    Engines(engines::Engines),
+    /// Writes a Llama of a size with random weights as a model folder
+    Save(small_model::Save),
     /// A whole step of GRPO and of GTPO beside TRL's, in turns, phase by phase
     Steps(steps::Steps),
     /// A step of GTPO on one rank and on two under `mpirun`, with the time of their exchange
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Backends(command) => command.run(),
         Command::Peers(command) => command.run(),
-        Command::Precisions(command) => command.run(),
+        Command::Engines(command) => command.run(),
+        Command::Save(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Ranks(command) => command.run(),
         Command::Endpoint(command) => command.run(),

@@ -90,6 +90,10 @@ fn answer(line: &str, device: &Device, workload: &mut Workload, dtype: Type) -> 
     Ok(match line {
         "peak" => json!(peak_memory()),
         "limits" => limits(device, dtype),
+        name if name.starts_with("greedy ") => {
+            let new = name["greedy ".len()..].parse().with_context(|| format!("no number: {name}"))?;
+            json!(workload.greedy(new))
+        }
         name => {
             let work = Work::named(name).with_context(|| format!("no such work: {name}"))?;
             let mut done = Ok(());

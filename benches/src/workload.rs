@@ -150,6 +150,16 @@ impl Workload {
         self.generator = Some(generator);
     }
 
+    /// Returns the `new` likeliest tokens behind a fixed prompt, whose token `i` is `100 + 37·i`, modulo the
+    /// size of the vocabulary.
+    pub fn greedy(&self, new: usize) -> Vec<TokenId> {
+        let bound = self.model().config().vocab_size;
+        let prompt: Vec<TokenId> = (0..PROMPT).map(|at| ((100 + 37 * at) % bound) as TokenId).collect();
+        let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+        let mut generator = generator_in(&self.model().for_sampling(), self.weights, sampling);
+        continued(&mut generator, &[prompt], 0, 0, new).remove(0).tokens
+    }
+
     fn turns(&mut self, turns: usize) {
         let [new, observation] = SHORT;
         let (prompt, observations) = (self.rows(1, PROMPT).remove(0), self.rows(ROWS, observation));
