@@ -30,5 +30,5 @@ pub(super) fn map_blocks(x: &[f32], size: usize, work: impl Fn(&[f32]) -> Vec<f3
     if x.len() <= size {
         return work(x);
     }
-    x.par_chunks(size).map(work).collect::<Vec<_>>().concat()
+    x.par_chunks(size).map(&work).collect::<Vec<_>>().concat()
 }
