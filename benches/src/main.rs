@@ -3,6 +3,7 @@
 mod backends;
 mod endpoint;
 mod engines;
+mod launches;
 mod peers;
 mod picture;
 mod ranks;
@@ -37,6 +38,8 @@ enum Command {
     Steps(steps::Steps),
     /// A step of GTPO on one rank and on two under `mpirun`, with the time of their exchange
     Ranks(ranks::Ranks),
+    /// Launches of a decoding step on a device and its time, on Burn's operations and with our kernels
+    Launches(launches::Launches),
     /// Conversations over HTTP beside the same ones in this process: CPU time of a turn, tokens a second
     Endpoint(endpoint::Endpoint),
     /// Does the work that stdin names, line by line, and answers with what it cost
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Save(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Ranks(command) => command.run(),
+        Command::Launches(command) => command.run(),
         Command::Endpoint(command) => command.run(),
         Command::Serve(command) => command.run(),
     };

@@ -7,6 +7,8 @@ mod backward;
 mod experts;
 #[path = "model/folder.rs"]
 mod folder;
+#[path = "model/gpu.rs"]
+mod gpu;
 #[path = "model/head.rs"]
 mod head;
 #[path = "model/lora.rs"]

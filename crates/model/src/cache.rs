@@ -1,6 +1,8 @@
 //! Keys, values and states of the tokens already read, so that a turn only computes new tokens.
 
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::config::ModelConfig;
 
@@ -15,10 +17,12 @@ const STEP: usize = 64;
 pub struct KvCache {
     /// Keys and values, or states; empty until a pass writes them.
     layers: Vec<Vec<Tensor<2>>>,
-    /// Whether each layer holds states.
-    stateful: Vec<bool>,
+    /// Numbers of a token's keys in each layer; 0 if it holds states.
+    widths: Vec<usize>,
     lengths: Vec<usize>,
     capacity: usize,
+    /// Differs for other tensors.
+    version: u64,
     /// Numbers per token and per sequence.
     sizes: [usize; 2],
 }
@@ -28,9 +32,10 @@ impl KvCache {
     pub fn new(config: &ModelConfig, slots: usize) -> Self {
         Self {
             layers: vec![Vec::new(); config.layers.len()],
-            stateful: config.layers.iter().map(|block| block.attention().is_none()).collect(),
+            widths: config.layers.iter().map(|block| block.mixer.cached_values() / 2).collect(),
             lengths: vec![0; slots],
             capacity: 0,
+            version: new_version(),
             sizes: [config.cached_values(), config.state_values()],
         }
     }
@@ -57,8 +62,8 @@ impl KvCache {
         }
         let stateful = self.sizes[1] > 0;
         assert!(length == 0 || !stateful, "a state holds for the last token alone");
-        for (layer, stateful) in self.layers.iter_mut().zip(&self.stateful) {
-            for state in layer.iter_mut().filter(|_| *stateful) {
+        for (layer, width) in self.layers.iter_mut().zip(&self.widths) {
+            for state in layer.iter_mut().filter(|_| *width == 0) {
                 let zeros = Tensor::zeros([1, state.dims()[1]], (&state.device(), state.dtype()));
                 let row = slot_rows(&[slot], 1, 1, &state.device());
                 *state = state.clone().select_assign(0, row, zeros, IndexingUpdateOp::Assign);
@@ -67,15 +72,20 @@ impl KvCache {
         self.lengths[slot] = length;
     }
 
+    fn holds_states(&self, layer: usize) -> bool {
+        self.widths[layer] == 0
+    }
+
     /// Returns the rows of each slot in the tensors of a layer.
     fn rows(&self, layer: usize) -> usize {
-        if self.stateful[layer] { 1 } else { self.capacity }
+        if self.holds_states(layer) { 1 } else { self.capacity }
     }
 
     /// Returns a cache of the given slots, in this order.
     #[must_use]
     pub fn keep(&self, slots: &[usize]) -> Self {
         let mut kept = self.clone();
+        kept.version = new_version();
         kept.lengths = slots.iter().map(|&slot| self.lengths[slot]).collect();
         for (at, layer) in kept.layers.iter_mut().enumerate() {
             let Some(first) = layer.first() else { continue };
@@ -89,6 +99,7 @@ impl KvCache {
 
     /// Appends empty slots.
     pub fn add(&mut self, slots: usize) {
+        self.version = new_version();
         self.lengths.resize(self.lengths.len() + slots, 0);
         for at in 0..self.layers.len() {
             let rows = self.rows(at);
@@ -107,6 +118,7 @@ impl KvCache {
     pub fn put(&mut self, slots: &[usize], mut part: Self) {
         assert_eq!(slots.len(), part.lengths.len(), "one place for each slot");
         let capacity = self.capacity.max(part.capacity);
+        self.version = new_version();
         self.grow(capacity);
         part.grow(capacity);
         for (at, theirs) in part.layers.into_iter().enumerate() {
@@ -133,10 +145,11 @@ impl KvCache {
     /// If the first holds fewer, or more while the cache has states.
     pub fn copy(&mut self, from: usize, to: usize, length: usize) {
         assert!(length <= self.lengths[from], "a slot gives what it holds");
+        self.version = new_version();
         let stateful = self.sizes[1] > 0;
         assert!(length == self.lengths[from] || !stateful, "a state holds for the last token alone");
         for at in 0..self.layers.len() {
-            let (rows, count) = if self.stateful[at] { (1, 1) } else { (self.capacity, length) };
+            let (rows, count) = if self.holds_states(at) { (1, 1) } else { (self.capacity, length) };
             for cache in &mut self.layers[at] {
                 let rows = |slot| slot_rows(&[slot], rows, count, &cache.device());
                 let part = cache.clone().select(0, rows(from));
@@ -148,11 +161,8 @@ impl KvCache {
 
     /// Makes room for `extra[slot]` more tokens and returns the rows that the pass will write and read.
     pub(crate) fn plan(&mut self, extra: &[usize], columns: usize, device: &Device) -> CachePlan {
-        assert_eq!(extra.len(), self.lengths.len(), "one count of new tokens per slot");
-        let needed = self.lengths.iter().zip(extra).map(|(have, more)| have + more).max().unwrap_or(0);
-        if needed > self.capacity {
-            self.grow(needed.div_ceil(STEP) * STEP);
-        }
+        self.version = new_version();
+        let needed = self.make_room(extra);
         let (mut targets, mut sources) = (Vec::new(), Vec::new());
         for (slot, &more) in extra.iter().enumerate() {
             for t in 0..more {
@@ -164,6 +174,50 @@ impl KvCache {
         let index = |v: Vec<i32>| Tensor::<1, Int>::from_data(TensorData::new(v.clone(), [v.len()]), device);
         let sources = (!full).then(|| index(sources));
         CachePlan { targets: index(targets), sources, visible: needed }
+    }
+
+    /// Makes room for `extra[slot]` more tokens. Returns the most tokens that a slot will hold.
+    fn make_room(&mut self, extra: &[usize]) -> usize {
+        assert_eq!(extra.len(), self.lengths.len(), "one count of new tokens per slot");
+        let needed = self.lengths.iter().zip(extra).map(|(have, more)| have + more).max().unwrap_or(0);
+        if needed > self.capacity {
+            self.grow(needed.div_ceil(STEP) * STEP);
+        }
+        needed
+    }
+
+    /// Makes sure that every layer has keys and values, with room for `extra[slot]` more tokens.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "Burn's operations make them as they write"))]
+    pub(crate) fn open(&mut self, extra: &[usize], device: &Device, dtype: DType) {
+        self.make_room(extra);
+        for (layer, width) in self.layers.iter_mut().zip(&self.widths) {
+            if layer.is_empty() && *width > 0 {
+                let shape = [self.lengths.len() * self.capacity, *width];
+                *layer = (0..2).map(|_| Tensor::zeros(shape, (device, dtype))).collect();
+                self.version = new_version();
+            }
+        }
+    }
+
+    /// Returns a number that stays as it is while no tensor is replaced.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only kernels keep the tensors' memory"))]
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns the tokens for which each slot has room.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only kernels find their rows themselves"))]
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Returns the keys and values of a layer that is [open](Self::open).
+    ///
+    /// # Shapes
+    /// `[slots · capacity, K·D]` each
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only kernels read them in place"))]
+    pub(crate) fn keys_and_values(&self, layer: usize) -> [&Tensor<2>; 2] {
+        [&self.layers[layer][0], &self.layers[layer][1]]
     }
 
     /// Adds the `extra[slot]` tokens that a pass has written to the lengths.
@@ -226,8 +280,9 @@ impl KvCache {
         if capacity == old {
             return;
         }
-        for (layer, stateful) in self.layers.iter_mut().zip(&self.stateful) {
-            for cache in layer.iter_mut().filter(|_| !stateful) {
+        self.version = new_version();
+        for (layer, width) in self.layers.iter_mut().zip(&self.widths) {
+            for cache in layer.iter_mut().filter(|_| *width > 0) {
                 let width = cache.dims()[1];
                 let whole = cache.clone().reshape([slots, old, width]);
                 let room = Tensor::zeros([slots, capacity - old, width], (&whole.device(), whole.dtype()));
@@ -236,6 +291,11 @@ impl KvCache {
         }
         self.capacity = capacity;
     }
+}
+
+fn new_version() -> u64 {
+    static VERSIONS: AtomicU64 = AtomicU64::new(0);
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Returns the rows of the first `length` tokens of some slots.

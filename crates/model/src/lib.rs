@@ -7,6 +7,7 @@
 //! | `layers/` | layers in Burn's graph; LoRA |
 //! | `autodiff/` | log-probabilities and their gradients |
 //! | `cpu/fused/`, `cpu/decode/` | the CPU's single passes for training, and its decoder |
+//! | `gpu/` | the decoder for GPUs: its kernels, and the tokens that it draws |
 //! | `io/` | Hugging Face folders and adapters, read and written |
 //!
 //! `transformer.rs` is the network, `build.rs` the list of its tensors, and `cache.rs` its keys and values.
@@ -28,6 +29,7 @@ mod corpus;
 mod cpu;
 mod error;
 pub mod family;
+mod gpu;
 mod io;
 mod layers;
 mod logit_config;
@@ -53,6 +55,7 @@ pub use cache::KvCache;
 pub use config::ModelConfig;
 pub use cpu::decode::{HostCache, HostModel, HostPrecision};
 pub use error::ModelError;
+pub use gpu::{DecodeFeed, Decoded, Draw, GpuDecoder, count_launches};
 pub use io::adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
 pub use io::checkpoint::{family_of, left_out, load, load_config, save};
 pub use layers::lora::LoraConfig;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use turnwise_model::{HostModel, KvCache, Transformer};
+use turnwise_model::{Decoded, Draw, HostModel, Transformer};
 use turnwise_trajectory::TokenId;
 
 use crate::model_runner::ModelRunner;
@@ -35,8 +35,7 @@ pub struct Generator {
 impl Generator {
     /// Makes a generator with an empty cache. The model must not track gradients (`model.valid()`).
     pub fn new(model: Transformer, sampling: Sampling) -> Self {
-        let cache = KvCache::new(model.config(), 0);
-        Self::of(ModelRunner::Tensor { model: Box::new(model), cache }, sampling)
+        Self::of(ModelRunner::tensor(model), sampling)
     }
 
     /// Makes a generator that computes on the host, the fast way on a CPU backend.
@@ -130,17 +129,17 @@ impl Generator {
         ends: &mut dyn FnMut(u64, TokenId) -> bool,
     ) -> Result<Vec<(u64, Generation)>, LogitsError> {
         self.admit();
-        let scores = self.feed();
+        let decoded = self.feed();
         let mut finished = Vec::new();
-        for (slot, scores) in self.slots.iter_mut().zip(scores) {
-            let (Some(slot), Some(scores)) = (slot, scores) else { continue };
+        for (slot, decoded) in self.slots.iter_mut().zip(decoded) {
+            let (Some(slot), Some(decoded)) = (slot, decoded) else { continue };
             // A prompt may take several steps to read.
             if !slot.rest().is_empty() {
                 continue;
             }
             let key = slot.key;
             let turn = slot.turn.as_mut().expect("only turns are fed");
-            let finish = turn.go_on(&scores, stop, &mut |token| ends(key, token))?;
+            let finish = turn.go_on(&decoded, stop, &mut |token| ends(key, token))?;
             if let Some(finish) = finish {
                 let turn = slot.turn.take().expect("it was just sampled for");
                 finished.push((key, turn.generation(finish)));
@@ -242,8 +241,8 @@ impl Generator {
         }
     }
 
-    /// Feeds each turn the tokens that its cache lacks, and returns the scores after the last one, by slot.
-    fn feed(&mut self) -> Vec<Option<Vec<f32>>> {
+    /// Feeds each turn the tokens that its cache lacks, and returns what follows the last one, by slot.
+    fn feed(&mut self) -> Vec<Option<Decoded>> {
         let (postponed, shared) = self.share_beginnings();
         let reading = self.sequences().filter(|(_, slot)| slot.rest().len() > 1).count();
         let chunk = self.runner.prefill(reading);
@@ -267,7 +266,10 @@ impl Generator {
         }
         self.steps += 1;
         self.fed += next.iter().map(Vec::len).sum::<usize>();
-        self.runner.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let draw =
+            |slot: &Option<Slot>| slot.as_ref().filter(|slot| slot.rest().is_empty())?.turn.as_ref()?.draw();
+        let draws: Vec<Option<Draw>> = self.slots.iter().map(draw).collect();
+        self.runner.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>(), &draws)
     }
 
     /// Copies the beginnings that empty slots share with others, so a group's prompt is read once.

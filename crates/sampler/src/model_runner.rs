@@ -3,16 +3,25 @@
 use std::sync::Arc;
 
 use burn::tensor::DType;
-use turnwise_model::{HostCache, HostModel, KvCache, ModelConfig, TokenBatch, Transformer};
+use turnwise_model::{
+    DecodeFeed, Decoded, Draw, GpuDecoder, HostCache, HostModel, KvCache, ModelConfig, TokenBatch,
+    Transformer,
+};
 use turnwise_trajectory::TokenId;
 
 /// Holds a model with the caches of its sequences, one slot each.
 pub(crate) enum ModelRunner {
-    Tensor { model: Box<Transformer>, cache: KvCache },
+    Tensor { model: Box<Transformer>, decoder: Option<Box<GpuDecoder>>, cache: KvCache },
     Host { model: Arc<HostModel>, slots: Vec<HostCache> },
 }
 
 impl ModelRunner {
+    /// Makes a runner on the tensor backend, with a decoder if the device and the network have one.
+    pub(crate) fn tensor(model: Transformer) -> Self {
+        let (decoder, cache) = (GpuDecoder::of(&model).map(Box::new), KvCache::new(model.config(), 0));
+        Self::Tensor { model: Box::new(model), decoder, cache }
+    }
+
     pub(crate) fn config(&self) -> &ModelConfig {
         match self {
             Self::Tensor { model, .. } => model.config(),
@@ -78,42 +87,72 @@ impl ModelRunner {
         }
     }
 
-    /// Feeds each slot its tokens and returns `V` scores after the last one, for slots with tokens.
-    pub(crate) fn feed(&mut self, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
+    /// Feeds each slot its tokens and returns what follows the last one, for slots with tokens.
+    ///
+    /// These are `V` scores, or a token that the device drew as `draws` says.
+    pub(crate) fn feed(&mut self, next: &[&[TokenId]], draws: &[Option<Draw>]) -> Vec<Option<Decoded>> {
         match self {
-            Self::Tensor { model, cache } => {
-                // Rows are padded to the longest, so a few that read a prompt are fed separately.
-                let reading: Vec<usize> = (0..next.len()).filter(|&slot| next[slot].len() > 1).collect();
-                if reading.is_empty() || reading.len() * 2 > next.len() {
-                    return extend(model, cache, next);
-                }
-                let mut part = cache.keep(&reading);
-                let fed: Vec<&[TokenId]> = reading.iter().map(|&slot| next[slot]).collect();
-                let read = extend(model, &mut part, &fed);
-                cache.put(&reading, part);
-                let others: Vec<&[TokenId]> =
-                    next.iter().map(|tokens| if tokens.len() > 1 { &[][..] } else { tokens }).collect();
-                let mut scores = if others.iter().any(|tokens| !tokens.is_empty()) {
-                    extend(model, cache, &others)
-                } else {
-                    vec![None; next.len()]
-                };
-                for (slot, row) in reading.into_iter().zip(read) {
-                    scores[slot] = row;
-                }
-                scores
+            Self::Tensor { model, decoder, cache } => {
+                TensorFeed { model, decoder: decoder.as_deref_mut(), cache }.feed(next, draws)
             }
             Self::Host { model, slots } => {
                 let mut feeds: Vec<(&[u32], &mut HostCache)> = next.iter().copied().zip(slots).collect();
                 let rows = model.extend(&mut feeds);
-                rows.into_iter().map(|row| (!row.is_empty()).then_some(row)).collect()
+                rows.into_iter().map(|row| (!row.is_empty()).then_some(Decoded::Scores(row))).collect()
             }
         }
     }
 }
 
-/// Runs one pass over all slots of a cache.
-fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
+/// Feeds slots on the tensor backend.
+struct TensorFeed<'a> {
+    model: &'a Transformer,
+    decoder: Option<&'a mut GpuDecoder>,
+    cache: &'a mut KvCache,
+}
+
+impl TensorFeed<'_> {
+    fn feed(mut self, next: &[&[TokenId]], draws: &[Option<Draw>]) -> Vec<Option<Decoded>> {
+        let reading: Vec<usize> = (0..next.len()).filter(|&slot| next[slot].len() > 1).collect();
+        let decodes = next.iter().any(|tokens| tokens.len() == 1);
+        if reading.is_empty() {
+            return self.decode(next, draws);
+        }
+        // Rows are padded to the longest, so a few that read a prompt are fed separately.
+        let apart = reading.len() * 2 <= next.len() || (decodes && self.decoder.is_some());
+        if let Some(decoder) = &mut self.decoder {
+            decoder.release();
+        }
+        if !apart {
+            return extend(self.model, self.cache, next);
+        }
+        let mut part = self.cache.keep(&reading);
+        let fed: Vec<&[TokenId]> = reading.iter().map(|&slot| next[slot]).collect();
+        let read = extend(self.model, &mut part, &fed);
+        self.cache.put(&reading, part);
+        let others: Vec<&[TokenId]> =
+            next.iter().map(|tokens| if tokens.len() > 1 { &[][..] } else { tokens }).collect();
+        let mut found = if decodes { self.decode(&others, draws) } else { vec![None; next.len()] };
+        for (slot, row) in reading.into_iter().zip(read) {
+            found[slot] = row;
+        }
+        found
+    }
+
+    /// Feeds at most one token to each slot.
+    fn decode(&mut self, next: &[&[TokenId]], draws: &[Option<Draw>]) -> Vec<Option<Decoded>> {
+        let Some(decoder) = &mut self.decoder else { return extend(self.model, self.cache, next) };
+        let feeds: Vec<Option<DecodeFeed>> = next
+            .iter()
+            .zip(draws)
+            .map(|(tokens, draw)| Some(DecodeFeed { token: *tokens.first()?, draw: *draw }))
+            .collect();
+        decoder.step(&feeds, self.cache)
+    }
+}
+
+/// Runs one pass over all slots of a cache on the backend's operations.
+fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<Option<Decoded>> {
     let hidden = model.extend(&TokenBatch::new(next), cache);
     let scores: Vec<f32> = model
         .logits(hidden)
@@ -121,6 +160,6 @@ fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<
         .into_data()
         .try_into_vec()
         .expect("logits were just cast to f32");
-    let rows = scores.chunks_exact(model.config().vocab_size);
-    rows.zip(next).map(|(row, tokens)| (!tokens.is_empty()).then(|| row.to_vec())).collect()
+    let rows = scores.chunks_exact(model.config().vocab_size).zip(next);
+    rows.map(|(row, tokens)| (!tokens.is_empty()).then(|| Decoded::Scores(row.to_vec()))).collect()
 }

@@ -28,6 +28,23 @@ impl Default for Sampling {
     }
 }
 
+impl Sampling {
+    /// Returns whether the likeliest token is taken.
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.temperature < GREEDY
+    }
+
+    /// Returns the factor of the logits, 1 over the temperature.
+    pub(crate) fn factor(&self) -> f32 {
+        if self.is_greedy() { 1.0 } else { 1.0 / self.temperature as f32 }
+    }
+
+    /// Returns whether every token can be drawn, or only the likeliest: no truncation changes what is drawn.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_greedy() || (self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0)
+    }
+}
+
 /// Holds a sampled token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampledToken {
@@ -63,8 +80,7 @@ pub(crate) fn sample_beside(
     count: usize,
     rng: &mut impl Rng,
 ) -> Result<(SampledToken, Vec<Likely>), LogitsError> {
-    let greedy = how.temperature < GREEDY;
-    let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
+    let (greedy, scale) = (how.is_greedy(), how.factor());
     let scaled: Vec<f32> = logits.iter().map(|l| l * scale).collect();
     if scaled.iter().any(|l| l.is_nan()) {
         return Err(LogitsError("NaN"));

@@ -1,9 +1,11 @@
 //! Holds a sequence with a cache, and its unfinished turn.
 
+use rand::RngExt;
+use turnwise_model::{Decoded, Draw};
 use turnwise_trajectory::{Finish, TokenId};
 
 use crate::rng::SequenceRng;
-use crate::sampling::{Likely, LogitsError, Sampling, sample_beside};
+use crate::sampling::{Likely, LogitsError, SampledToken, Sampling, sample_beside};
 use crate::stop::StopRule;
 use crate::turn::{Generation, GenerationRequest, SampledSoFar};
 
@@ -39,17 +41,36 @@ impl Pending {
         SampledSoFar { tokens: &self.tokens[self.given..], logprobs, likeliest }
     }
 
-    /// Samples the next token from the scores after the last one. Returns why the turn ends, if it does.
+    /// Returns how a device draws the next token, if it can: from the whole distribution, with no others told
+    /// beside it. The stream of random numbers stays where it is.
+    pub(crate) fn draw(&self) -> Option<Draw> {
+        let how = &self.sampling;
+        let drawn = self.max_new > 0 && self.beside == 0 && how.is_plain();
+        let uniform = || (!how.is_greedy()).then(|| self.rng.clone().random::<f64>());
+        drawn.then(|| Draw { uniform: uniform(), factor: how.factor() })
+    }
+
+    /// Takes the next token, or samples it from the scores after the last one. Returns why the turn ends, if
+    /// it does.
     pub(crate) fn go_on(
         &mut self,
-        scores: &[f32],
+        decoded: &Decoded,
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(TokenId) -> bool,
     ) -> Result<Option<Finish>, LogitsError> {
         if self.max_new == 0 {
             return Ok(Some(Finish::Length));
         }
-        let (drawn, likeliest) = sample_beside(scores, &self.sampling, self.beside, &mut self.rng)?;
+        let (drawn, likeliest) = match decoded {
+            Decoded::Scores(scores) => sample_beside(scores, &self.sampling, self.beside, &mut self.rng)?,
+            &Decoded::Drawn { token, logprob } => {
+                if !self.sampling.is_greedy() {
+                    // The number at which the token was drawn.
+                    self.rng.random::<f64>();
+                }
+                (SampledToken { token, logprob }, Vec::new())
+            }
+        };
         if self.beside > 0 {
             self.likeliest.push(likeliest);
         }

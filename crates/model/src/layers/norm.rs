@@ -45,7 +45,7 @@ impl RmsNorm {
     }
 
     /// Returns the factors of a normalised row, in f32.
-    fn whole_weight(&self) -> Tensor<1> {
+    pub(crate) fn whole_weight(&self) -> Tensor<1> {
         let weight = self.weight.val().cast(DType::F32);
         if self.offset == 0.0 { weight } else { weight.add_scalar(self.offset) }
     }

@@ -26,7 +26,11 @@ pub(super) fn each_block(x: &mut [f32], y: &[f32], size: usize, work: impl Fn(&m
 }
 
 /// Returns what `work` makes of pieces of `size` entries, one after the other.
-pub(super) fn map_blocks(x: &[f32], size: usize, work: impl Fn(&[f32]) -> Vec<f32> + Sync) -> Vec<f32> {
+pub(super) fn map_blocks(
+    x: &[f32],
+    size: usize,
+    work: impl Fn(&[f32]) -> Vec<f32> + Send + Sync,
+) -> Vec<f32> {
     if x.len() <= size {
         return work(x);
     }
