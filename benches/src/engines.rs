@@ -1,5 +1,5 @@
-//! Engines on the CPU in turns, a process each, so that a busy machine is busy for all: the sampler's types of
-//! weights, and other programs that answer the same lines.
+//! Engines on the CPU in turns, a process each, so that a busy machine is busy for all: the sampler's types
+//! of weights, and other programs that answer the same lines.
 
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 //!
 //! Burn keeps every intermediate value of a graph. The vocabulary is therefore a separate stage, cut into
 //! chunks of rows: their logits are computed once for the loss and once for the gradient, and `[N, V]` never
-//! exists as a whole. The blocks below it are one graph, as far down as memory allows. Each block below those is
-//! a stage (arXiv:1604.06174): the forward pass keeps its input, and the backward pass computes it again with
-//! its graph.
+//! exists as a whole. The blocks below it are one graph, as far down as memory allows. Each block below those
+//! is a stage (arXiv:1604.06174): the forward pass keeps its input, and the backward pass computes it again
+//! with its graph.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -33,8 +33,8 @@ pub fn gradients<S>(
 /// - `total`: gradients accumulated so far
 /// - `model`: on an autodiff device; its load-balancing loss has a gradient too if it is [balancing]
 /// - `query`: the log-probabilities (and entropies) that `loss` gets
-/// - `kept`: the number of last blocks whose graphs are kept; each block before them is computed twice, so that
-///   memory holds the graph of one of these at a time. The gradients are the same up to rounding
+/// - `kept`: the number of last blocks whose graphs are kept; each block before them is computed twice, so
+///   that memory holds the graph of one of these at a time. The gradients are the same up to rounding
 ///
 /// [balancing]: Transformer::balancing
 pub fn add_gradients<S>(
@@ -83,8 +83,8 @@ pub fn add_gradients<S>(
     aux
 }
 
-/// Returns the inputs of the first blocks up to block `end`, and the decisions of the routers before it, computed
-/// without a graph.
+/// Returns the inputs of the first blocks up to block `end`, and the decisions of the routers before it,
+/// computed without a graph.
 fn inputs_of_blocks(
     model: &Transformer,
     query: &LogprobQuery<'_>,

@@ -42,9 +42,9 @@ pub struct OptimizerConfig {
     #[serde(deserialize_with = "Within::<1, 65_536>::read", skip_serializing_if = "Option::is_none")]
     pub shards: Option<usize>,
     /// Whether the backward pass computes each block again instead of keeping its activations (gradient
-    /// checkpointing). It takes up to a third more arithmetic and a fraction of the memory. Unset, the CPU cuts
-    /// micro-batches until they keep at most 512 MiB, down to 256 tokens or the longest sequence, and computes
-    /// only those blocks again that don't fit then.
+    /// checkpointing). It takes up to a third more arithmetic and a fraction of the memory. Unset, the CPU
+    /// cuts micro-batches until they keep at most 512 MiB, down to 256 tokens or the longest sequence, and
+    /// computes only those blocks again that don't fit then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<bool>,
     /// Factor of the load-balancing loss of mixture-of-experts models (arXiv:2101.03961 eq. 4), which is the

@@ -25,9 +25,9 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Decides for micro-batches of up to `tokens` tokens with rows of up to `longest`. Unless `recompute` says
-    /// so, micro-batches in the machine's memory are cut until activations fit into [`KEPT`], and blocks for
-    /// which that isn't enough are computed twice.
+    /// Decides for micro-batches of up to `tokens` tokens with rows of up to `longest`. Unless `recompute`
+    /// says so, micro-batches in the machine's memory are cut until activations fit into [`KEPT`], and blocks
+    /// for which that isn't enough are computed twice.
     pub(crate) fn of(
         model: &ModelConfig,
         (tokens, longest): (usize, usize),

@@ -29,8 +29,8 @@ impl CacheBudget {
         Self { bytes: configured.or_else(half), configured: configured.is_some() }
     }
 
-    /// Returns how many sequences of up to `longest` tokens fit, with keys and values of `element` bytes and states
-    /// in f32.
+    /// Returns how many sequences of up to `longest` tokens fit. Keys and values have `element` bytes, and
+    /// states are f32.
     ///
     /// # Errors
     /// If not a single one fits; the error has the numbers and the key to change.

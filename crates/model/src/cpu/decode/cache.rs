@@ -11,8 +11,8 @@ type Columns = (Vec<u32>, Vec<u32>);
 
 /// Holds keys and values of one sequence, and states behind its last token.
 ///
-/// The first tokens may be [shared](Self::beginning) with other sequences, such as the prompt of a group. They
-/// are then in memory once, and caches of the processor hold them for all.
+/// The first tokens may be [shared](Self::beginning) with other sequences, such as the prompt of a group.
+/// They are then in memory once, and caches of the processor hold them for all.
 #[derive(Debug, Clone, Default)]
 pub struct HostCache {
     /// `[layer]`, of the first tokens of one or more sequences.
@@ -54,8 +54,8 @@ impl HostCache {
         self.length = length;
     }
 
-    /// Returns a cache of the first `length` tokens, which both share from now on. Tokens behind those that were
-    /// shared before are copied.
+    /// Returns a cache of the first `length` tokens, which both share from now on. Tokens behind those that
+    /// were shared before are copied.
     ///
     /// # Panics
     /// If it holds fewer, or more while it has states.

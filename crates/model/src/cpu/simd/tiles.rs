@@ -32,9 +32,10 @@ impl Tiles {
         assert_eq!([high.len(), low.len()], [rows * steps * COLUMNS; 2], "rows have whole steps");
         assert_eq!(weights.len(), steps * COLUMNS / 2 * OUTPUTS, "weights have whole steps");
         let shape = Shape::of(rows);
-        // SAFETY: a `Tiles` exists only where these instructions do. They read `steps` pieces of 64 bytes from
-        // each row of `high` and `low`, `steps` pieces of 16 rows of 256 bytes from `weights`, and write `rows`
-        // rows of 256 bytes to `out`, which are the lengths above. The registers of tiles are used nowhere else.
+        // SAFETY: a `Tiles` exists only where these instructions do. They read `steps` pieces of 64 bytes
+        // from each row of `high` and `low`, `steps` pieces of 16 rows of 256 bytes from `weights`, and write
+        // `rows` rows of 256 bytes to `out`, which are the lengths above. The registers of tiles are used
+        // nowhere else.
         unsafe {
             asm!(
                 "ldtilecfg [{shape}]",

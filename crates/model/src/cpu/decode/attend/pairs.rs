@@ -1,5 +1,5 @@
-//! Pairs of numbers in bf16: entry `i` of a head holds its numbers `i` and `i + D / 2`, the first in the lower
-//! half. Whole vectors of either are then a shift or a mask away.
+//! Pairs of numbers in bf16: entry `i` of a head holds its numbers `i` and `i + D / 2`, the first in the
+//! lower half. Whole vectors of either are then a shift or a mask away.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 

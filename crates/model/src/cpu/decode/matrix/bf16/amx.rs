@@ -1,8 +1,8 @@
 //! Products with weights in bf16 by the tiles of AMX.
 //!
-//! A tile of weights is 16 outputs by 32 inputs, and an instruction multiplies it with the same inputs of up to
-//! 16 rows. Rows are [split](super::split) into two bf16, and both products go to the same sum. The order of
-//! a row's sum doesn't depend on the rows beside it.
+//! A tile of weights is 16 outputs by 32 inputs, and an instruction multiplies it with the same inputs of up
+//! to 16 rows. Rows are [split](super::split) into two bf16, and both products go to the same sum. The order
+//! of a row's sum doesn't depend on the rows beside it.
 
 use super::split::Rows;
 use super::{PANEL, STEP};

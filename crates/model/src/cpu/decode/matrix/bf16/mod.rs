@@ -1,8 +1,8 @@
 //! Products with weights in bf16.
 //!
-//! A bf16 is the upper half of an f32, so a shift or a mask widens it without rounding. These products are those
-//! of f32 with rounded weights, to the bit. Where the processor has [tiles](amx), inputs are sums of two bf16.
-//! The instructions of AVX-512 BF16 aren't used: they aren't faster at two parts.
+//! A bf16 is the upper half of an f32, so a shift or a mask widens it without rounding. These products are
+//! those of f32 with rounded weights, to the bit. With [tiles](amx), inputs are sums of two bf16. The
+//! instructions of AVX-512 BF16 aren't used: they aren't faster at two parts.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 

@@ -47,7 +47,8 @@ impl WithSimd for Split<'_> {
     }
 }
 
-/// Returns the upper half of a number, and the rest rounded to bf16. One of them is NaN if the number is none.
+/// Returns the upper half of a number, and the rest rounded to bf16. One of them is NaN if the number is
+/// none.
 #[inline(always)]
 fn split(x: f32) -> (u16, u16) {
     let high = x.to_bits() & super::HIGH;
