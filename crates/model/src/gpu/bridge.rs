@@ -76,15 +76,9 @@ pub(super) fn packed(tensor: Tensor<2>) -> Option<Matrix> {
     Some(Matrix { buffer: Buffer(tensor.handle), shape, stride: shape[1] })
 }
 
-/// Returns the type of numbers in kernels; none for one that they don't read.
+/// Returns the type of numbers in kernels; none for one that they weren't tested with.
 pub(super) fn element(dtype: DType) -> Option<ElemType> {
-    let kind = match dtype {
-        DType::F32 => FloatKind::F32,
-        DType::F16 => FloatKind::F16,
-        DType::BF16 => FloatKind::BF16,
-        _ => return None,
-    };
-    Some(ElemType::Float(kind))
+    (dtype == DType::F32).then_some(ElemType::Float(FloatKind::F32))
 }
 
 #[cfg(not(feature = "gpu-fusion"))]
