@@ -81,7 +81,7 @@ fn log_probabilities_of_the_tiny_model_are_near_those_of_f32() {
     let model = load(&model_folder("tiny"), &device()).expect("the committed model");
     let prompts: Vec<Vec<u32>> = (0..32).map(|i| vec![1, 40 + 7 * i]).collect();
     let rows = sampled(&model, &prompts, 96);
-    let bounds = [Gap { mean: 0.0035, most: 0.07 }, Gap { mean: 0.02, most: 0.38 }];
+    let bounds = [Gap { mean: 0.0045, most: 0.1 }, Gap { mean: 0.02, most: 0.38 }];
     check("tiny", &model, &rows, bounds);
 }
 
