@@ -27,11 +27,11 @@ pub(super) struct CacheLayer {
     pub(super) values: Matrix,
 }
 
-impl Pass<'_> {
-    fn units(&self) -> CubeDim {
-        CubeDim::new_1d(UNITS as u32)
-    }
+fn units() -> CubeDim {
+    CubeDim::new_1d(UNITS as u32)
+}
 
+impl Pass<'_> {
     /// Returns the rows of a cube: as few as there are, because it computes all of them.
     fn tile(&self) -> usize {
         self.rows.next_power_of_two().min(product::ROWS)
@@ -48,7 +48,7 @@ impl Pass<'_> {
         embed::embed::launch(
             self.client,
             CubeCount::new_2d(width.div_ceil(UNITS) as u32, self.rows as u32),
-            self.units(),
+            units(),
             weights.buffer.arg(),
             self.steps.arg(),
             x.arg(),
@@ -70,7 +70,7 @@ impl Pass<'_> {
         product::project_normed::launch(
             self.client,
             self.products(outs),
-            self.units(),
+            units(),
             linears.vector,
             x.arg(),
             norm.arg(),
@@ -105,7 +105,7 @@ impl Pass<'_> {
         out: &Buffer,
     ) {
         let spare = &self.spares[1];
-        let [q_norm, k_norm] = layer.qk_norms.as_ref().map_or([spare; 2], |norms| norms.each_ref());
+        let [q_norm, k_norm] = layer.qk_norms.as_ref().map_or([spare; 2], <[_; 2]>::each_ref);
         let mut heads = layer.heads;
         if !cache.keys.stride.is_multiple_of(heads.vector) {
             heads.vector = 1;
@@ -113,7 +113,7 @@ impl Pass<'_> {
         attend::attend::launch(
             self.client,
             CubeCount::new_2d(heads.query as u32, self.rows as u32),
-            self.units(),
+            units(),
             heads.vector,
             qkv.arg(),
             q_norm.arg(),
@@ -139,7 +139,7 @@ impl Pass<'_> {
         product::project_added::launch(
             self.client,
             self.products(weight.shape[0]),
-            self.units(),
+            units(),
             linears.vector,
             h.arg(),
             weight.buffer.arg(),
@@ -165,7 +165,7 @@ impl Pass<'_> {
         product::gate_up::launch(
             self.client,
             self.products(layer.mlp_width),
-            self.units(),
+            units(),
             linears.vector,
             x.arg(),
             layer.mlp_norm.arg(),
@@ -193,7 +193,7 @@ impl Pass<'_> {
         draw::summarise::launch(
             self.client,
             CubeCount::new_2d(tiles as u32, self.rows as u32),
-            self.units(),
+            units(),
             logits.arg(),
             self.steps.arg(),
             stats.arg(),
@@ -202,7 +202,7 @@ impl Pass<'_> {
         draw::draw::launch(
             self.client,
             CubeCount::new_1d(self.rows as u32),
-            self.units(),
+            units(),
             logits.arg(),
             self.steps.arg(),
             stats.arg(),

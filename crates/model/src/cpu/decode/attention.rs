@@ -57,7 +57,7 @@ impl HostAttention {
             v,
             o: affine(&attention.o_proj, precision),
             qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
-            paired: precision != HostPrecision::F32 && settings.head_dim % 2 == 0,
+            paired: precision != HostPrecision::F32 && settings.head_dim.is_multiple_of(2),
         }
     }
 
@@ -83,7 +83,7 @@ impl HostAttention {
         let (width, dim) = (self.config.key_value_width(), self.config.head_dim);
         for (i, (row, _)) in rows.iter().enumerate() {
             let (keys, values) = (&k[i * width..][..width], &v[i * width..][..width]);
-            let cache = &mut feeds[row.feed].1;
+            let cache = &mut *feeds[row.feed].1;
             if self.paired {
                 cache.push(layer, to_pairs(keys, dim), to_pairs(values, dim));
             } else {

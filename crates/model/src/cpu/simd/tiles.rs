@@ -25,7 +25,7 @@ impl Tiles {
     }
 
     /// Computes the outputs of up to 16 rows.
-    pub(crate) fn multiply(self, walk: Walk<'_>) {
+    pub(crate) fn multiply(_: Self, walk: Walk<'_>) {
         let Walk { high, low, weights, steps, out } = walk;
         let rows = out.len() / OUTPUTS;
         assert!((1..=TILE_ROWS).contains(&rows), "a tile has 16 rows");

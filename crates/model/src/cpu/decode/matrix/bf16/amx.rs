@@ -14,6 +14,6 @@ pub(in crate::cpu::decode::matrix) fn product(tiles: Tiles, panel: &[u32], rows:
     assert_eq!(panel.len(), steps * STEP / 2 * PANEL, "a panel has whole steps");
     let (high, low) = (rows.high.chunks(TILE_ROWS * rows.wide), rows.low.chunks(TILE_ROWS * rows.wide));
     for ((high, low), out) in high.zip(low).zip(y.chunks_mut(TILE_ROWS * PANEL)) {
-        tiles.multiply(Walk { high, low, weights: panel, steps, out });
+        Tiles::multiply(tiles, Walk { high, low, weights: panel, steps, out });
     }
 }
