@@ -87,7 +87,9 @@ fn logits_equal_those_of_burn_s_operations_while_slots_come_and_go() {
         let (mut plain, mut ours) = (KvCache::new(model.config(), 3), KvCache::new(model.config(), 3));
         let tokens = |step: u32, slots: u32| -> Vec<Option<u32>> {
             // Now and then a slot waits.
-            let one = |slot: u32| ((step + slot) % 4 > 0).then_some((step * 7 + slot * 3 + 1) % vocabulary);
+            let one = |slot: u32| {
+                (!(step + slot).is_multiple_of(4)).then_some((step * 7 + slot * 3 + 1) % vocabulary)
+            };
             (0..slots).map(one).collect()
         };
         for step in 0..5 {
