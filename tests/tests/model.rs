@@ -33,7 +33,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 33] = [
+const FAMILIES: &[&str] = &[
     "llama",
     "llama-bias",
     "llama-tied",
@@ -106,7 +106,7 @@ impl Expected {
 /// Names the golden folders, and those in the folder `TURNWISE_HELD_OUT` (tests/golden/model/held_out.py).
 fn folders() -> Vec<(String, PathBuf)> {
     let named = |family: &str| (family.to_string(), golden(&format!("model/{family}")));
-    let mut all: Vec<_> = FAMILIES.map(named).into();
+    let mut all: Vec<_> = FAMILIES.iter().copied().map(named).collect();
     if let Some(more) = std::env::var_os("TURNWISE_HELD_OUT") {
         let entries = std::fs::read_dir(more).expect("a folder of folders");
         let folders = entries.map(|entry| entry.expect("an entry").path());

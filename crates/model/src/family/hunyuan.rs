@@ -1,8 +1,7 @@
 //! Hunyuan's dense models: norms of q and k after the rotation, and a base of the rotation with a fixed
 //! factor.
 
-use super::Family;
-use super::defaults::{Defaults, RopeDialect};
+use super::{Defaults, Family, RopeDialect};
 use crate::block::{BlockNorms, QkNorm};
 
 /// Maps Hunyuan. A scaling `dynamic` with `alpha` doesn't depend on the length of a sequence.

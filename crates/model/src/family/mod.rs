@@ -1,4 +1,5 @@
-//! Model families: each file maps one `model_type` of Hugging Face onto the one transformer, and back.
+//! Model families: each file maps a `model_type` of Hugging Face onto the one transformer, and back. The
+//! folder `keys` reads keys that several of them share.
 
 use serde_json::{Map, Value};
 
@@ -8,22 +9,18 @@ use crate::logit_config::LogitConfig;
 
 #[cfg(test)]
 mod claims;
-mod defaults;
 mod ernie4_5;
 mod exaone4;
-mod experts;
-mod fields;
 mod gemma;
 mod glm4;
 mod granite;
 mod granite_hybrid;
 mod hunyuan;
-mod layer_kinds;
+mod keys;
 mod lfm2;
 mod llama;
 mod ministral3;
 mod mistral;
-mod nested;
 mod olmo2;
 mod olmo3;
 mod olmoe;
@@ -32,17 +29,12 @@ mod qwen2;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_moe;
-mod rope;
-mod rope_kinds;
-mod rope_scaling;
 mod smollm3;
 #[cfg(test)]
 mod tests;
-mod window;
 
-use defaults::Defaults;
-use fields::Fields;
-pub(crate) use nested::text_config;
+pub(crate) use keys::text_config;
+use keys::{Defaults, Fields, RopeDialect, experts, layer_kinds, rope, rope_kinds, window};
 
 /// Maps a family of published models onto the transformer.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +59,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 21] = [
+pub const FAMILIES: &[Family] = &[
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -94,7 +86,7 @@ pub const FAMILIES: [Family; 21] = [
 impl Family {
     /// Returns the family of a `model_type`.
     pub fn named(model_type: &str) -> Result<Self, String> {
-        FAMILIES.into_iter().find(|family| family.model_type == model_type).ok_or_else(|| {
+        FAMILIES.iter().copied().find(|family| family.model_type == model_type).ok_or_else(|| {
             let known: Vec<_> = FAMILIES.iter().map(|family| family.model_type).collect();
             format!(
                 "model_type = \"{model_type}\" is not supported\n  hint: supported are {}",

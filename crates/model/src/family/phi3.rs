@@ -1,7 +1,6 @@
 //! Phi-3, Phi-3.5 and Phi-4-mini (arXiv:2404.14219): fused projections, and LongRoPE on a part of each head.
 
-use super::Family;
-use super::defaults::{Defaults, RopeDialect};
+use super::{Defaults, Family, RopeDialect};
 use crate::block::{BlockNorms, Projection};
 
 /// Maps Phi-3. Its files mean LongRoPE by `su` and `yarn`, too.

@@ -201,7 +201,7 @@ fn what_would_be_computed_otherwise_is_refused() {
         json!({"rope_scaling": all, "max_position_embeddings": 64})
     };
     let llama3 = |low: f64, high: f64| json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": low, "high_freq_factor": high}});
-    for family in FAMILIES.map(|family| family.model_type) {
+    for family in FAMILIES.iter().map(|family| family.model_type) {
         let key = if family.starts_with("gemma") { "hidden_activation" } else { "hidden_act" };
         check(family, json!({key: "gelu"}), key);
         check(family, json!({"hidden_size": null}), "hidden_size = null is not a whole number");

@@ -6,12 +6,12 @@ use super::Fields;
 use super::layer_kinds::{self, kinds};
 use crate::block::BlockConfig;
 
-pub(super) const FULL: &str = "full_attention";
-pub(super) const SLIDING: &str = "sliding_attention";
+pub(in crate::family) const FULL: &str = "full_attention";
+pub(in crate::family) const SLIDING: &str = "sliding_attention";
 
 /// Sets the window of every layer of Qwen's families. `layer_types` lists the layers with one; without it,
 /// `max_window_layers` is the first of them.
-pub(super) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<(), String> {
+pub(in crate::family) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<(), String> {
     let window = match fields.flag("use_sliding_window")? {
         Some(true) => fields.present_size("sliding_window", Some(4096))?,
         _ => None,
@@ -33,7 +33,7 @@ pub(super) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<()
 
 /// Sets the window of every layer that `layer_types` names or, without the list, that `default` accepts.
 /// Returns these layers.
-pub(super) fn read_kinds(
+pub(in crate::family) fn read_kinds(
     fields: &Fields<'_>,
     layers: &mut [BlockConfig],
     window: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) fn read_kinds(
 }
 
 /// Returns whether each layer of `layer_types` has a window; none if the file has no such list.
-pub(super) fn listed(fields: &Fields<'_>, layers: usize) -> Result<Option<Vec<bool>>, String> {
+pub(in crate::family) fn listed(fields: &Fields<'_>, layers: usize) -> Result<Option<Vec<bool>>, String> {
     kinds(fields, layers, [SLIDING, FULL])
 }
 
@@ -64,7 +64,7 @@ fn set(layers: &mut [BlockConfig], sliding: &[bool], window: Option<usize>) {
 }
 
 /// Writes the window of every layer of Qwen's families.
-pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
+pub(in crate::family) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
     let window = window(layers);
     json.insert("use_sliding_window".into(), window.is_some().into());
     if let Some(window) = window {
@@ -76,15 +76,15 @@ pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
 }
 
 /// Writes which layers have a window.
-pub(super) fn write_kinds(layers: &[BlockConfig], json: &mut Map<String, Value>) {
+pub(in crate::family) fn write_kinds(layers: &[BlockConfig], json: &mut Map<String, Value>) {
     layer_kinds::write_kinds(layers, json, |block| if has_window(block) { SLIDING } else { FULL });
 }
 
 /// Returns the window of the layers that have one.
-pub(super) fn window(layers: &[BlockConfig]) -> Option<usize> {
+pub(in crate::family) fn window(layers: &[BlockConfig]) -> Option<usize> {
     layers.iter().find_map(|block| block.attention()?.window)
 }
 
-pub(super) fn has_window(block: &BlockConfig) -> bool {
+pub(in crate::family) fn has_window(block: &BlockConfig) -> bool {
     block.attention().is_some_and(|attention| attention.window.is_some())
 }

@@ -4,7 +4,7 @@ use crate::block::Activation;
 
 /// Chooses how files spell scalings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RopeDialect {
+pub(in crate::family) enum RopeDialect {
     /// As most families do.
     Common,
     /// `su` and `yarn` mean LongRoPE. The context of pre-training is beside the settings, 4,096 by default.
@@ -15,34 +15,34 @@ pub(super) enum RopeDialect {
 
 /// Holds the defaults of a family.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Defaults {
-    pub(super) vocab_size: usize,
-    pub(super) hidden_size: usize,
-    pub(super) intermediate_size: usize,
-    pub(super) layers: usize,
-    pub(super) query: usize,
+pub(in crate::family) struct Defaults {
+    pub(in crate::family) vocab_size: usize,
+    pub(in crate::family) hidden_size: usize,
+    pub(in crate::family) intermediate_size: usize,
+    pub(in crate::family) layers: usize,
+    pub(in crate::family) query: usize,
     /// Key/value heads; unset, the number of query heads.
-    pub(super) key_value: Option<usize>,
+    pub(in crate::family) key_value: Option<usize>,
     /// Size of a head; unset, `hidden_size / num_attention_heads`.
-    pub(super) head_dim: Option<usize>,
-    pub(super) max_position: usize,
-    pub(super) norm_eps: f64,
+    pub(in crate::family) head_dim: Option<usize>,
+    pub(in crate::family) max_position: usize,
+    pub(in crate::family) norm_eps: f64,
     /// Base of the rotation's frequencies.
-    pub(super) theta: f64,
+    pub(in crate::family) theta: f64,
     /// Part of a head that is rotated; unset, all of it, and a file may not say otherwise.
-    pub(super) rotated_part: Option<f64>,
+    pub(in crate::family) rotated_part: Option<f64>,
     /// How the family's files spell scalings of the rotation.
-    pub(super) rope_dialect: RopeDialect,
+    pub(in crate::family) rope_dialect: RopeDialect,
     /// Whether windowed and other layers have separate settings of the rotation, which the family reads.
-    pub(super) ropes_by_kind: bool,
-    pub(super) tied: bool,
-    pub(super) activation: Activation,
+    pub(in crate::family) ropes_by_kind: bool,
+    pub(in crate::family) tied: bool,
+    pub(in crate::family) activation: Activation,
     /// Key that names the activation.
-    pub(super) activation_key: &'static str,
+    pub(in crate::family) activation_key: &'static str,
 }
 
 impl Defaults {
-    pub(super) const LLAMA: Self = Self {
+    pub(in crate::family) const LLAMA: Self = Self {
         vocab_size: 32_000,
         hidden_size: 4096,
         intermediate_size: 11_008,

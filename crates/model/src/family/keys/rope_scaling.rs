@@ -7,10 +7,10 @@ use super::defaults::{Defaults, RopeDialect};
 use crate::rope_config::{LongRope, RopeScaling, Yarn};
 
 /// The context of pre-training.
-pub(super) const ORIGINAL: &str = "original_max_position_embeddings";
+pub(in crate::family) const ORIGINAL: &str = "original_max_position_embeddings";
 
 /// Spells a scaling as a file does.
-pub(super) fn spelled(scaling: &RopeScaling) -> Value {
+pub(in crate::family) fn spelled(scaling: &RopeScaling) -> Value {
     match scaling {
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
         RopeScaling::Dynamic { factor, .. } => json!({"rope_type": "dynamic", "factor": factor}),
@@ -42,15 +42,15 @@ pub(super) fn spelled(scaling: &RopeScaling) -> Value {
 }
 
 /// Holds the object, and the file around it.
-pub(super) struct Scaling<'a> {
-    pub(super) fields: &'a Fields<'a>,
-    pub(super) inner: Fields<'a>,
-    pub(super) defaults: &'a Defaults,
-    pub(super) max_position: usize,
+pub(in crate::family) struct Scaling<'a> {
+    pub(in crate::family) fields: &'a Fields<'a>,
+    pub(in crate::family) inner: Fields<'a>,
+    pub(in crate::family) defaults: &'a Defaults,
+    pub(in crate::family) max_position: usize,
 }
 
 impl Scaling<'_> {
-    pub(super) fn read(&self) -> Result<Option<RopeScaling>, String> {
+    pub(in crate::family) fn read(&self) -> Result<Option<RopeScaling>, String> {
         let inner = &self.inner;
         let kind = match inner.text("rope_type")? {
             Some(kind) => kind,

@@ -6,7 +6,7 @@ use super::Fields;
 use crate::block::BlockConfig;
 
 /// Returns whether each layer of `layer_types` is of the first kind; none if the file has no such list.
-pub(super) fn kinds(
+pub(in crate::family) fn kinds(
     fields: &Fields<'_>,
     layers: usize,
     [first, second]: [&str; 2],
@@ -24,7 +24,7 @@ pub(super) fn kinds(
 }
 
 /// Writes the kind of every layer.
-pub(super) fn write_kinds(
+pub(in crate::family) fn write_kinds(
     layers: &[BlockConfig],
     json: &mut Map<String, Value>,
     kind: impl Fn(&BlockConfig) -> &'static str,

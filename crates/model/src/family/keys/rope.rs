@@ -15,7 +15,7 @@ const PART: &str = "partial_rotary_factor";
 const GROWTH: &str = "llama_4_scaling_beta";
 
 /// Reads the settings. If a file has both spellings, `rope_scaling` holds, as in `transformers`.
-pub(super) fn read(
+pub(in crate::family) fn read(
     fields: &Fields<'_>,
     defaults: &Defaults,
     head_dim: usize,
@@ -76,7 +76,7 @@ fn growth(inner: Option<&Fields<'_>>, max_position: usize) -> Result<Option<Quer
 }
 
 /// Writes the settings in the older spelling, unless the file's own mean the same.
-pub(super) fn write(config: &ModelConfig, defaults: &Defaults, json: &mut Map<String, Value>) {
+pub(in crate::family) fn write(config: &ModelConfig, defaults: &Defaults, json: &mut Map<String, Value>) {
     let BlockRope { rope, head_dim } = rotating(config);
     let RopeConfig { theta, scaling, query_growth, rotated, .. } = rope;
     let before = read(&Fields(json), defaults, head_dim, config.max_position);

@@ -9,7 +9,11 @@ use crate::block::{BlockConfig, ExpertsConfig};
 const COUNT: [&str; 2] = ["num_experts", "num_local_experts"];
 
 /// Reads the experts of a layer. `count` and `chosen` are the family's defaults.
-pub(super) fn read(fields: &Fields<'_>, count: usize, chosen: usize) -> Result<ExpertsConfig, String> {
+pub(in crate::family) fn read(
+    fields: &Fields<'_>,
+    count: usize,
+    chosen: usize,
+) -> Result<ExpertsConfig, String> {
     let count = match COUNT.map(|key| fields.optional_size(key)) {
         [Ok(Some(older)), Ok(Some(newer))] if older != newer => {
             return Err(format!("{} = {older} and {} = {newer} differ", COUNT[0], COUNT[1]));
@@ -21,7 +25,7 @@ pub(super) fn read(fields: &Fields<'_>, count: usize, chosen: usize) -> Result<E
 }
 
 /// Writes the experts of the first layer that has them. Both versions of `transformers` read this spelling.
-pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
+pub(in crate::family) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
     json.retain(|key, _| !COUNT.contains(&key.as_str()));
     let Some(experts) = layers.iter().find_map(|block| block.mlp.experts) else {
         json.insert(COUNT[0].into(), 0.into());

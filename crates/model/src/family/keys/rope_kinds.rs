@@ -10,15 +10,15 @@ use crate::rope_config::RopeConfig;
 
 /// Describes the base of layers with a window.
 #[derive(Clone, Copy)]
-pub(super) struct LocalTheta {
+pub(in crate::family) struct LocalTheta {
     /// Its key in the older spelling, if it has one.
-    pub(super) key: Option<&'static str>,
-    pub(super) default: f64,
+    pub(in crate::family) key: Option<&'static str>,
+    pub(in crate::family) default: f64,
 }
 
 /// Reads the settings and gives them to the layers. In the older spelling `rope_scaling` holds for layers
 /// without a window alone.
-pub(super) fn read(
+pub(in crate::family) fn read(
     fields: &Fields<'_>,
     defaults: &Defaults,
     local: LocalTheta,
@@ -62,7 +62,7 @@ pub(super) fn read(
 }
 
 /// Writes the settings in the newer spelling, unless `same` says that the file's own mean the same.
-pub(super) fn write(
+pub(in crate::family) fn write(
     config: &ModelConfig,
     json: &mut Map<String, Value>,
     same: impl Fn(&Map<String, Value>) -> bool,
