@@ -54,6 +54,7 @@ pub use build::parameter_id;
 pub use cache::KvCache;
 pub use config::ModelConfig;
 pub use cpu::decode::{HostCache, HostModel, HostPrecision};
+pub use cpu::simd::exponentials;
 pub use error::ModelError;
 pub use gpu::{DecodeFeed, Decoded, Draw, GpuDecoder, count_launches};
 pub use io::adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};

@@ -14,6 +14,9 @@ use crate::cpu::simd::{Cpu, sigmoids};
 use crate::layers::angles::{Angles, Factors};
 use crate::layers::attention::Attention;
 
+/// Multiplications of keys, or rotated elements, that are worth a second thread.
+const MIN_PARALLEL: usize = 1 << 14;
+
 /// Holds the weights of attention.
 #[derive(Debug)]
 pub(super) struct HostAttention {
@@ -150,8 +153,13 @@ impl HostAttention {
             (&mut k, attention.key_value_width(), Factors { rotated: gain, rest: 1.0, query: false }),
         ];
         for (column, width, factors) in columns {
-            for (row, angles) in column.chunks_exact_mut(width).zip(angles) {
+            let rotate = |(row, angles): (&mut [f32], &Angles)| {
                 row.chunks_exact_mut(attention.head_dim).for_each(|head| angles.rotate(head, factors));
+            };
+            if column.len() < MIN_PARALLEL {
+                column.chunks_exact_mut(width).zip(angles).for_each(rotate);
+            } else {
+                column.par_chunks_exact_mut(width).zip(angles).for_each(rotate);
             }
         }
         if rotated_first {
@@ -180,25 +188,29 @@ impl HostAttention {
         q: &[f32],
     ) -> Vec<f32> {
         let attention = &self.config;
-        let (wide, width) = (attention.query_width(), attention.key_value_width());
-        let mut out = vec![0.0; rows.len() * wide];
-        let one = |row: &Row, q: &[f32], out: &mut [f32]| {
+        let (heads, dim, width) =
+            (attention.key_value_heads, attention.head_dim, attention.key_value_width());
+        let wide = attention.query_width() / heads;
+        let mut out = vec![0.0; q.len()];
+        // A group of heads that share keys, of one row.
+        let one = |at: usize, q: &[f32], out: &mut [f32]| {
+            let (row, head) = (&rows[at / heads].0, at % heads);
             let seen = attention.visible(row.position);
             let [keys, values] = feeds[row.feed].1.columns(layer, &seen, self.cached_width());
-            let share = attention.query_heads / attention.key_value_heads;
-            let (dim, softcap) = (attention.head_dim, attention.softcap.map(|cap| cap as f32));
+            let softcap = attention.softcap.map(|cap| cap as f32);
             if self.paired {
-                return cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
+                return cpu.run(Attend { q, keys, values, head, dim, width, softcap, out });
             }
             let [keys, values] = [keys, values].map(|parts| parts.map(bytemuck::cast_slice::<u32, f32>));
-            cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
+            cpu.run(Attend { q, keys, values, head, dim, width, softcap, out });
         };
-        if rayon::current_num_threads() == 1 || rows.len() == 1 {
-            let columns = q.chunks_exact(wide).zip(out.chunks_exact_mut(wide));
-            rows.iter().zip(columns).for_each(|((row, _), (q, out))| one(row, q, out));
+        let seen: usize = rows.iter().map(|(row, _)| attention.visible(row.position).len()).sum();
+        if rayon::current_num_threads() == 1 || seen * attention.query_width() < MIN_PARALLEL {
+            let groups = q.chunks_exact(wide).zip(out.chunks_exact_mut(wide));
+            groups.enumerate().for_each(|(at, (q, out))| one(at, q, out));
         } else {
-            let columns = q.par_chunks_exact(wide).zip(out.par_chunks_exact_mut(wide));
-            rows.par_iter().zip(columns).for_each(|((row, _), (q, out))| one(row, q, out));
+            let groups = q.par_chunks_exact(wide).zip(out.par_chunks_exact_mut(wide));
+            groups.enumerate().for_each(|(at, (q, out))| one(at, q, out));
         }
         out
     }

@@ -3,7 +3,7 @@
 use super::precision::HostPrecision;
 use super::weights::{Affine, affine, parts};
 use crate::block::{Activation, MlpConfig};
-use crate::cpu::simd::{Cpu, gated};
+use crate::cpu::simd::Cpu;
 use crate::layers::mlp::Mlp;
 
 /// Holds the weights of a feed-forward layer.
@@ -25,8 +25,7 @@ impl HostMlp {
     /// # Shapes
     /// - `h`: `[N, hidden]` → the same
     pub(super) fn forward(&self, cpu: Cpu, h: &[f32]) -> Vec<f32> {
-        let [mut gate, up] = Affine::apply_each([&self.gate, &self.up], cpu, h);
-        gated(cpu, self.activation, &mut gate, &up);
-        self.down.apply(cpu, &gate)
+        let gated = Affine::apply_gated([&self.gate, &self.up], self.activation, cpu, h);
+        self.down.apply(cpu, &gated)
     }
 }

@@ -15,8 +15,8 @@ use crate::cpu::simd::Cpu;
 use crate::layers::angles::Angles;
 use crate::transformer::Transformer;
 
-/// Multiplications of all layers below which a thread of the pool begins later than this one ends.
-const ALONE: usize = 1 << 20;
+/// Multiplications of all layers that are worth a thread of the pool.
+const MIN_PARALLEL: usize = 1 << 20;
 
 /// Holds a model's weights on the host, with its adapter merged.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl HostModel {
     /// - returns one row of `V` per feed; an empty one if the feed has no new tokens
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let tokens: usize = feeds.iter().map(|(tokens, _)| tokens.len()).sum();
-        if tokens * self.config.multiplied_weights() < ALONE {
+        if tokens * self.config.multiplied_weights() < MIN_PARALLEL {
             return self.extended(feeds);
         }
         // On a thread of the pool, a product begins before others wake up.

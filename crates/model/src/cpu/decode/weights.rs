@@ -6,7 +6,8 @@ use burn::tensor::{DType, Tensor};
 use super::kernels::add;
 use super::matrix::Matrix;
 use super::precision::HostPrecision;
-use crate::cpu::simd::Cpu;
+use crate::block::Activation;
+use crate::cpu::simd::{Cpu, gated};
 use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
 
@@ -32,6 +33,21 @@ impl Affine {
             }
         }
         each
+    }
+
+    /// Computes `activation(gate(x)) ⊙ up(x)`.
+    pub(super) fn apply_gated(
+        [gate, up]: [&Self; 2],
+        activation: Activation,
+        cpu: Cpu,
+        x: &[f32],
+    ) -> Vec<f32> {
+        if gate.bias.is_none() && up.bias.is_none() {
+            return Matrix::apply_gated([&gate.weight, &up.weight], activation, cpu, x);
+        }
+        let [mut gate, up] = Self::apply_each([gate, up], cpu, x);
+        gated(cpu, activation, &mut gate, &up);
+        gate
     }
 }
 

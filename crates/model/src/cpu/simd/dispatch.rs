@@ -59,7 +59,7 @@ impl Cpu {
         self.tiles
     }
 
-    /// Returns this processor, and what is left of it without its best instructions, and without the next.
+    /// Lists the instruction sets to test, the best first.
     #[cfg(test)]
     pub(crate) fn each() -> Vec<Self> {
         let best = Self::detect();

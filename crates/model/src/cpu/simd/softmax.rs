@@ -34,6 +34,28 @@ pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], max: f32) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
+/// Replaces numbers by `e^(x - max)`, within two units in the last place; 0 if that is below `e⁻⁸⁷`.
+pub fn exponentials(x: &mut [f32], max: f32) {
+    Cpu::detect().run(Exponentials(x, max));
+}
+
+struct Exponentials<'a>(&'a mut [f32], f32);
+
+impl WithSimd for Exponentials<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(x, max) = self;
+        let (head, tail) = x.split_at_mut(x.len() / S::F32_LANES * S::F32_LANES);
+        exps(simd, head, max);
+        if !tail.is_empty() {
+            let last = exp(simd, simd.sub_f32s(simd.partial_load_f32s(tail), simd.splat_f32s(max)));
+            simd.partial_store_f32s(tail, last);
+        }
+    }
+}
+
 /// Bounds scores by `cap·tanh(score / cap)`.
 pub(crate) fn bound(scores: &mut [f32], cap: f32) {
     for score in scores {

@@ -14,23 +14,23 @@ pub(super) use pairs::to_pairs;
 /// Keys and values that are read together.
 const AT_ONCE: usize = 4;
 
-/// Computes attention of one query row over the keys and values of its sequence.
+/// Computes attention of a query's heads that share keys over the keys and values of their sequence.
 pub(super) struct Attend<'a, E> {
-    /// `[H, D]`, rotated and multiplied by the factor of scores.
+    /// `[H / K, D]`, rotated and multiplied by the factor of scores.
     pub(super) q: &'a [f32],
     /// `[S, K, D]` in two parts: the keys that the query sees.
     pub(super) keys: [&'a [E]; 2],
     /// The same of values.
     pub(super) values: [&'a [E]; 2],
-    /// `H / K`.
-    pub(super) share: usize,
+    /// Index of their head of keys.
+    pub(super) head: usize,
     /// `D`.
     pub(super) dim: usize,
     /// `K·D`.
     pub(super) width: usize,
     /// Bound of scores, if there is one.
     pub(super) softcap: Option<f32>,
-    /// `[H, D]`.
+    /// `[H / K, D]`.
     pub(super) out: &'a mut [f32],
 }
 
@@ -39,15 +39,14 @@ impl<E: Entry> WithSimd for Attend<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { q, keys, values, share, dim, width, softcap, out } = self;
-        // Entries of a token, and of a head.
-        let (width, head_width) = (width / E::NUMBERS, dim / E::NUMBERS);
+        let Self { q, keys, values, head, dim, width, softcap, out } = self;
+        // Entries of a token, and the first of the head.
+        let (width, at) = (width / E::NUMBERS, head * dim / E::NUMBERS);
         let split = keys[0].len() / width;
         let seen = split + keys[1].len() / width;
         // Whole vectors; entries behind the last key have no weight.
         let mut all = vec![f32::NEG_INFINITY; seen.next_multiple_of(S::F32_LANES)];
-        for (head, (q, out)) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
-            let at = head / share * head_width;
+        for (q, out) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
             let (first, second) = all[..seen].split_at_mut(split);
             for (scores, keys) in [first, second].into_iter().zip(keys) {
                 score_keys(simd, q, keys, (at, width), scores);
@@ -114,20 +113,30 @@ mod tests {
     use super::*;
     use crate::cpu::simd::Cpu;
 
+    /// Attends with all heads, a group that shares keys at a time.
+    fn attend_all<E: Entry>(
+        q: &[f32],
+        [keys, values]: [[&[E]; 2]; 2],
+        (share, dim, width): (usize, usize, usize),
+    ) -> Vec<f32> {
+        let mut all = vec![0.0; q.len()];
+        let groups = q.chunks_exact(share * dim).zip(all.chunks_exact_mut(share * dim));
+        for (head, (q, out)) in groups.enumerate() {
+            Cpu::detect().run(Attend { q, keys, values, head, dim, width, softcap: None, out });
+        }
+        all
+    }
+
     /// Checks that attention over pairs is that over the rounded numbers.
     fn check_pairs([q, keys, values]: [&[f32]; 3], (share, dim, width): (usize, usize, usize)) {
         let rounded = |numbers: &[f32]| -> Vec<f32> {
             numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
         };
         let (near_keys, near_values) = (rounded(keys), rounded(values));
-        let (mut found, mut exact) = (vec![0.0; q.len()], vec![0.0; q.len()]);
         let (pair_keys, pair_values) = (to_pairs(keys, dim), to_pairs(values, dim));
-        let (keys, values) = (pair_keys.split_at(width / 2), pair_values.split_at(width / 2));
-        let out = &mut found;
-        let (keys, values) = (keys.into(), values.into());
-        Cpu::detect().run(Attend { q, keys, values, share, dim, width, softcap: None, out });
-        let (keys, values, out) = ([&near_keys[..], &[]], [&near_values[..], &[]], &mut exact);
-        Cpu::detect().run(Attend { q, keys, values, share, dim, width, softcap: None, out });
+        let split = [pair_keys.split_at(width / 2).into(), pair_values.split_at(width / 2).into()];
+        let found = attend_all(q, split, (share, dim, width));
+        let exact = attend_all(q, [[&near_keys[..], &[]], [&near_values[..], &[]]], (share, dim, width));
         for (found, exact) in found.iter().zip(&exact) {
             assert!((found - exact).abs() < 1e-4, "{found}, not {exact}");
         }
@@ -142,19 +151,8 @@ mod tests {
             let keys: Vec<f32> = (0..seen * width).map(|at| number(at + 13)).collect();
             let values: Vec<f32> = (0..seen * width).map(|at| number(at + 101)).collect();
             let cut_at = |split: usize| {
-                let mut out = vec![0.0; q.len()];
                 let (keys, values) = (keys.split_at(split * width), values.split_at(split * width));
-                Cpu::detect().run(Attend {
-                    q: &q,
-                    keys: keys.into(),
-                    values: values.into(),
-                    share,
-                    dim,
-                    width,
-                    softcap: None,
-                    out: &mut out,
-                });
-                out
+                attend_all(&q, [keys.into(), values.into()], (share, dim, width))
             };
             let out = cut_at(0);
             check_pairs([&q, &keys, &values], (share, dim, width));

@@ -33,34 +33,29 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { w, x, y, wide } = self;
-        let count = x.len().div_ceil(TALL * wide);
-        for (at, (x, y)) in x.chunks(TALL * wide).zip(y.chunks_mut(TALL * PANEL)).enumerate() {
-            let at = (at, count);
-            let row = |i: usize| &x[i * wide..][..wide];
-            match x.len() / wide {
-                TALL => {
-                    let (a, b, c, d) = (row(0), row(1), row(2), row(3));
-                    let x = |k| [a[k], b[k], c[k], d[k]];
-                    if S::F32_LANES >= 16 {
-                        strip::<S, TALL, WIDER>(simd, at, x, w, y);
-                    } else {
-                        strip::<S, TALL, WIDE>(simd, at, x, w, y);
-                    }
-                }
-                3 => {
-                    let (a, b, c) = (row(0), row(1), row(2));
-                    strip::<S, 3, WIDER>(simd, at, |k| [a[k], b[k], c[k]], w, y);
-                }
-                2 => {
-                    let (a, b) = (row(0), row(1));
-                    strip::<S, 2, WIDER>(simd, at, |k| [a[k], b[k]], w, y);
-                }
-                _ => {
-                    let a = row(0);
-                    strip::<S, 1, WIDER>(simd, at, |k| [a[k]], w, y);
-                }
+        let Self { w, mut x, mut y, wide } = self;
+        // Eight rows of two vectors read a panel half as often as four of four do.
+        let most = if S::F32_LANES >= 16 { 8 } else { TALL };
+        let count = (x.len() / wide).div_ceil(most);
+        let mut at = 0;
+        while !x.is_empty() {
+            let n = match x.len() / wide {
+                8.. if most == 8 => 8,
+                TALL.. => TALL,
+                n => n,
+            };
+            let (rows, rest) = x.split_at(n * wide);
+            let (out, others) = y.split_at_mut(n * PANEL);
+            match n {
+                8 => strip::<S, 8, WIDE>(simd, w, rows, out, (at, count)),
+                TALL if S::F32_LANES >= 16 => strip::<S, TALL, WIDER>(simd, w, rows, out, (at, count)),
+                TALL => strip::<S, TALL, WIDE>(simd, w, rows, out, (at, count)),
+                3 => strip::<S, 3, WIDER>(simd, w, rows, out, (at, count)),
+                2 => strip::<S, 2, WIDER>(simd, w, rows, out, (at, count)),
+                _ => strip::<S, 1, WIDER>(simd, w, rows, out, (at, count)),
             }
+            (x, y) = (rest, others);
+            at += 1;
         }
     }
 }
@@ -69,20 +64,22 @@ impl WithSimd for Product<'_> {
 #[inline(always)]
 fn strip<S: Simd, const M: usize, const W: usize>(
     simd: S,
-    (at, count): (usize, usize),
-    x: impl Fn(usize) -> [f32; M],
     w: &[f32],
+    x: &[f32],
     y: &mut [f32],
+    (at, count): (usize, usize),
 ) {
+    let wide = x.len() / M;
+    let rows: [&[f32]; M] = std::array::from_fn(|i| &x[i * wide..][..wide]);
     let width = W * S::F32_LANES;
     let columns = PANEL / width;
     for column in 0..columns {
         let ahead = Ahead::of_pass(w, PANEL, (at * columns + column, count * columns));
-        let x = |k| {
+        let x = |k: usize| {
             ahead.step(k);
-            x(k)
+            std::array::from_fn(|i| rows[i][k])
         };
         let target = Target { out: &mut *y, stride: PANEL, add: false };
-        tile::<S, M, W>(simd, w.len() / PANEL, x, (w, PANEL, column * width), target);
+        tile::<S, M, W>(simd, wide, x, (w, PANEL, column * width), target);
     }
 }

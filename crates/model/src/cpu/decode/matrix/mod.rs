@@ -10,14 +10,17 @@ pub(super) mod int8;
 use rayon::prelude::*;
 
 use super::precision::HostPrecision;
-use crate::cpu::simd::Cpu;
+use crate::block::Activation;
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::simd::Tiles;
+use crate::cpu::simd::{Cpu, gated};
 
 /// Outputs whose weights lie together.
 const PANEL: usize = 64;
-/// Multiplications below which a second thread costs more than it saves.
-const ALONE: usize = 1 << 17;
+/// Multiplications that are worth a second thread.
+const MIN_PARALLEL: usize = 1 << 17;
+/// Outputs whose copying is worth a second thread.
+const MIN_COPIED: usize = 1 << 14;
 
 /// Holds a matrix `[out, in]` in panels of [`PANEL`] outputs.
 ///
@@ -71,21 +74,43 @@ impl Matrix {
             return all.map(|_| Vec::new());
         }
         let rows = Rows::new(cpu, x, wide, &all);
-        // `[out / PANEL, N, PANEL]` each, so that every panel writes one contiguous piece.
-        let mut parts = all.map(|matrix| vec![0.0; matrix.out.next_multiple_of(PANEL) * n]);
-        let multiplications = parts.iter().map(Vec::len).sum::<usize>() * wide;
-        let work = all
-            .iter()
-            .zip(&mut parts)
-            .flat_map(|(matrix, parts)| matrix.panels().zip(parts.chunks_exact_mut(PANEL * n)));
-        if rayon::current_num_threads() == 1 || multiplications < ALONE {
-            work.for_each(|(panel, y)| panel.product(cpu, &rows, y));
-        } else {
-            let work: Vec<_> = work.collect();
-            work.into_par_iter().for_each(|(panel, y)| panel.product(cpu, &rows, y));
+        let work: Vec<Panel<'_>> = all.iter().flat_map(|matrix| matrix.panels()).collect();
+        let mut parts = product_per_panel(work, n * wide, |panel| {
+            let mut y = vec![0.0; PANEL * n];
+            panel.product(cpu, &rows, &mut y);
+            y
+        });
+        all.map(|matrix| {
+            let others = parts.split_off(matrix.out.div_ceil(PANEL));
+            together(&std::mem::replace(&mut parts, others), matrix.out, n)
+        })
+    }
+
+    /// Computes `activation(x·Gᵀ) ⊙ (x·Uᵀ)` for two matrices of the same shape.
+    ///
+    /// # Shapes
+    /// - `x`: `[N, in]` → `[N, out]`
+    pub(super) fn apply_gated(
+        [gate, up]: [&Self; 2],
+        activation: Activation,
+        cpu: Cpu,
+        x: &[f32],
+    ) -> Vec<f32> {
+        assert_eq!((gate.out, gate.wide), (up.out, up.wide), "a gate has as many outputs as what it gates");
+        let n = x.len() / gate.wide;
+        if n == 0 {
+            return Vec::new();
         }
-        let mut parts = parts.into_iter();
-        all.map(|matrix| together(parts.next().expect("one for each matrix"), matrix.out, n))
+        let rows = Rows::new(cpu, x, gate.wide, &[gate, up]);
+        let work: Vec<(Panel<'_>, Panel<'_>)> = gate.panels().zip(up.panels()).collect();
+        let parts = product_per_panel(work, 2 * n * gate.wide, |(gate, up)| {
+            let [mut y, mut ups] = [(); 2].map(|()| vec![0.0; PANEL * n]);
+            gate.product(cpu, &rows, &mut y);
+            up.product(cpu, &rows, &mut ups);
+            gated(cpu, activation, &mut y, &ups);
+            y
+        });
+        together(&parts, gate.out, n)
     }
 
     fn panels(&self) -> Box<dyn Iterator<Item = Panel<'_>> + '_> {
@@ -165,18 +190,37 @@ impl Panel<'_> {
     }
 }
 
-/// Puts the outputs of panels beside each other: `[out / PANEL, N, PANEL]` → `[N, out]`.
-fn together(mut parts: Vec<f32>, out: usize, n: usize) -> Vec<f32> {
-    if n == 1 {
-        parts.truncate(out);
-        return parts;
+/// Computes the product of every panel, on several threads if there is enough work.
+///
+/// - `each`: multiplications per output
+fn product_per_panel<P: Send>(
+    work: Vec<P>,
+    each: usize,
+    product: impl Fn(P) -> Vec<f32> + Send + Sync,
+) -> Vec<Vec<f32>> {
+    if rayon::current_num_threads() == 1 || work.len() * PANEL * each < MIN_PARALLEL {
+        return work.into_iter().map(product).collect();
     }
-    let mut y = Vec::with_capacity(out * n);
-    for row in 0..n {
-        for (at, part) in parts.chunks_exact(PANEL * n).enumerate() {
-            y.extend_from_slice(&part[row * PANEL..][..PANEL.min(out - at * PANEL)]);
+    work.into_par_iter().map(product).collect()
+}
+
+/// Puts the outputs of panels, `[N, PANEL]` each, beside each other: `[N, out]`.
+fn together(parts: &[Vec<f32>], out: usize, n: usize) -> Vec<f32> {
+    if out * n < MIN_COPIED {
+        let mut y = Vec::with_capacity(out * n);
+        for row in 0..n {
+            for (at, part) in parts.iter().enumerate() {
+                y.extend_from_slice(&part[row * PANEL..][..PANEL.min(out - at * PANEL)]);
+            }
         }
+        return y;
     }
+    let mut y = vec![0.0; out * n];
+    y.par_chunks_exact_mut(out).enumerate().for_each(|(row, y)| {
+        for (y, part) in y.chunks_mut(PANEL).zip(parts) {
+            y.copy_from_slice(&part[row * PANEL..][..y.len()]);
+        }
+    });
     y
 }
 
