@@ -87,7 +87,9 @@ impl fmt::Display for Checked {
         match (&self.found, &self.error) {
             (Some(found), _) => {
                 let types = found.dtypes.join(", ");
-                write!(f, "{}: {types}; checked in {:.1} s", self.device, self.seconds)
+                write!(f, "{}: {types}; checked in {:.1} s", self.device, self.seconds)?;
+                let fault = found.kernel_fault.iter();
+                fault.map(|fault| write!(f, "; Burn decodes instead of our kernels: {fault}")).collect()
             }
             (None, Some(error)) => write!(f, "{}: {error}", self.device),
             (None, None) => write!(f, "{}", self.device),

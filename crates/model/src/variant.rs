@@ -22,7 +22,7 @@ impl Transformer {
         self
     }
 
-    /// Adds a wave to the parameters whose names on disk `changed` accepts, a tenth of their mean size high.
+    /// Perturbs the parameters whose names on disk `changed` accepts, by a tenth of their mean magnitude.
     ///
     /// The model must not track gradients. Parameters of an adapter have `.lora.` in their names. A server
     /// whose log-probabilities don't follow such a change has kept old weights.

@@ -7,14 +7,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use turnwise_model::{Decoded, Draw, HostModel, Transformer};
 use turnwise_trajectory::TokenId;
 
 use crate::model_runner::ModelRunner;
 use crate::sampling::{LogitsError, Sampling};
-use crate::slot::{Pending, Slot, common};
+use crate::slot::{Next, Pending, Slot, common};
 use crate::stop::StopRule;
 use crate::turn::{Generation, GenerationRequest, SampledSoFar};
+
+/// Logits that are worth a second thread.
+const MIN_PARALLEL: usize = 1 << 15;
 
 /// Smallest number of common tokens whose copying is worth one step of waiting.
 const WORTH: usize = 16;
@@ -130,16 +134,13 @@ impl Generator {
     ) -> Result<Vec<(u64, Generation)>, LogitsError> {
         self.admit();
         let decoded = self.feed();
+        let next = self.next(decoded);
         let mut finished = Vec::new();
-        for (slot, decoded) in self.slots.iter_mut().zip(decoded) {
-            let (Some(slot), Some(decoded)) = (slot, decoded) else { continue };
-            // A prompt may take several steps to read.
-            if !slot.rest().is_empty() {
-                continue;
-            }
+        for (slot, next) in self.slots.iter_mut().zip(next) {
+            let (Some(slot), Some(next)) = (slot, next) else { continue };
             let key = slot.key;
             let turn = slot.turn.as_mut().expect("only turns are fed");
-            let finish = turn.go_on(&decoded, stop, &mut |token| ends(key, token))?;
+            let finish = turn.go_on(next?, stop, &mut |token| ends(key, token));
             if let Some(finish) = finish {
                 let turn = slot.turn.take().expect("it was just sampled for");
                 finished.push((key, turn.generation(finish)));
@@ -191,6 +192,24 @@ impl Generator {
             }
         }
         Ok(turns.into_iter().map(|turn| turn.expect("every turn ends")).collect())
+    }
+
+    /// Samples the next token of each turn whose tokens are all read, by slot.
+    fn next(&mut self, decoded: Vec<Option<Decoded>>) -> Vec<Option<Result<Option<Next>, LogitsError>>> {
+        let next = |(slot, decoded): (&mut Option<Slot>, Option<Decoded>)| {
+            // A prompt may take several steps to read.
+            let slot = slot.as_mut().filter(|slot| slot.rest().is_empty())?;
+            let decoded = decoded?;
+            Some(slot.turn.as_mut().expect("only turns are fed").next(decoded))
+        };
+        let logits = decoded.iter().flatten().map(|decoded| match decoded {
+            Decoded::Logits(logits) => logits.len(),
+            Decoded::Drawn { .. } => 0,
+        });
+        if logits.sum::<usize>() < MIN_PARALLEL {
+            return self.slots.iter_mut().zip(decoded).map(next).collect();
+        }
+        self.slots.par_iter_mut().zip(decoded).map(next).collect()
     }
 
     /// Lists the sequences that have a slot.

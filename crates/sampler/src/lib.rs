@@ -3,7 +3,7 @@
 //! | question | type | file |
 //! |---|---|---|
 //! | which turns are sampled together | [`Generator`] | `generate.rs`, `slot.rs` |
-//! | which token comes next | [`sample`], [`Sampling`] | `sampling.rs`, `likeliest.rs` |
+//! | which token comes next | [`sample`], [`Sampling`] | `sampling.rs`, `softmax.rs`, `likeliest.rs` |
 //! | when a turn ends | [`StopRule`] | `stop.rs` |
 //! | which random numbers a turn has | [`SequenceId`] | `rng.rs` |
 //! | which model computes the logits | | `model_runner.rs` |
@@ -21,6 +21,7 @@ mod model_runner;
 mod rng;
 mod sampling;
 mod slot;
+mod softmax;
 mod stop;
 mod turn;
 

@@ -98,7 +98,7 @@ impl ModelRunner {
             Self::Host { model, slots } => {
                 let mut feeds: Vec<(&[u32], &mut HostCache)> = next.iter().copied().zip(slots).collect();
                 let rows = model.extend(&mut feeds);
-                rows.into_iter().map(|row| (!row.is_empty()).then_some(Decoded::Scores(row))).collect()
+                rows.into_iter().map(|row| (!row.is_empty()).then_some(Decoded::Logits(row))).collect()
             }
         }
     }
@@ -161,5 +161,5 @@ fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<
         .try_into_vec()
         .expect("logits were just cast to f32");
     let rows = scores.chunks_exact(model.config().vocab_size).zip(next);
-    rows.map(|(row, tokens)| (!tokens.is_empty()).then(|| Decoded::Scores(row.to_vec()))).collect()
+    rows.map(|(row, tokens)| (!tokens.is_empty()).then(|| Decoded::Logits(row.to_vec()))).collect()
 }

@@ -5,6 +5,7 @@ use rand::{Rng, RngExt};
 use turnwise_trajectory::TokenId;
 
 use crate::likeliest::{Likeliest, weight};
+use crate::softmax::Softmax;
 
 /// Holds the settings of sampling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,37 +71,52 @@ pub struct LogitsError(&'static str);
 /// # Errors
 /// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
 pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<SampledToken, LogitsError> {
-    sample_beside(logits, how, 0, rng).map(|(sampled, _)| sampled)
+    sample_beside(logits.to_vec(), how, 0, rng).map(|(sampled, _)| sampled)
 }
 
 /// Samples a token as [`sample`] does. Returns the `count` likeliest tokens beside it, likeliest first.
 pub(crate) fn sample_beside(
-    logits: &[f32],
+    logits: Vec<f32>,
     how: &Sampling,
     count: usize,
     rng: &mut impl Rng,
 ) -> Result<(SampledToken, Vec<Likely>), LogitsError> {
-    let (greedy, scale) = (how.is_greedy(), how.factor());
-    let scaled: Vec<f32> = logits.iter().map(|l| l * scale).collect();
-    if scaled.iter().any(|l| l.is_nan()) {
+    let (mut scaled, scale) = (logits, how.factor());
+    scaled.iter_mut().for_each(|l| *l *= scale);
+    if scaled.iter().fold(false, |any, l| any | l.is_nan()) {
         return Err(LogitsError("NaN"));
     }
-    let max = scaled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let max = highest(&scaled);
     if !max.is_finite() {
         return Err(LogitsError(if max > 0.0 { "+inf" } else { "nothing but -inf" }));
     }
-    let log_sum = scaled.iter().map(|l| (l - max).exp()).sum::<f32>().ln() + max;
-    let token = if greedy {
+    let softmax = Softmax::new(&scaled, max);
+    let token = if how.is_greedy() {
         scaled.iter().position(|&l| l == max).expect("a row of logits is not empty")
+    } else if how.is_plain() {
+        softmax.draw(rng.random())
     } else {
         draw(&scaled, max, how, rng)
     };
-    let sampled = SampledToken { token: token as u32, logprob: scaled[token] - log_sum };
+    let sampled = SampledToken { token: token as u32, logprob: softmax.logprob(scaled[token]) };
     if count == 0 {
         return Ok((sampled, Vec::new()));
     }
     let likeliest = Likeliest { scaled: &scaled, kept: (0..scaled.len()).collect() }.first(count);
-    Ok((sampled, likeliest.into_iter().map(|token| (token as u32, scaled[token] - log_sum)).collect()))
+    let likely = |token: usize| (token as u32, softmax.logprob(scaled[token]));
+    Ok((sampled, likeliest.into_iter().map(likely).collect()))
+}
+
+/// Returns the maximum. Sixteen lanes let the compiler use vector instructions.
+fn highest(numbers: &[f32]) -> f32 {
+    let mut most = [f32::NEG_INFINITY; 16];
+    let (lanes, rest) = numbers.as_chunks::<16>();
+    for lane in lanes {
+        for (most, number) in most.iter_mut().zip(lane) {
+            *most = if number > most { *number } else { *most };
+        }
+    }
+    most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Samples an index from the tokens that the truncations keep.
@@ -185,7 +201,7 @@ mod tests {
         for temperature in [1.0, 2.0] {
             let how = Sampling { temperature, top_k: 1, ..Sampling::default() };
             let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
-            let (sampled, likeliest) = sample_beside(&LOGITS, &how, 3, &mut rng).expect("finite");
+            let (sampled, likeliest) = sample_beside(LOGITS.to_vec(), &how, 3, &mut rng).expect("finite");
             let all = softmax(temperature, &[0, 1, 2, 3, 4]);
             assert_eq!(likeliest.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 3, 2]);
             for (token, logprob) in &likeliest {

@@ -9,6 +9,9 @@ use crate::sampling::{Likely, LogitsError, SampledToken, Sampling, sample_beside
 use crate::stop::StopRule;
 use crate::turn::{Generation, GenerationRequest, SampledSoFar};
 
+/// A sampled token, and the likeliest tokens beside it.
+pub(crate) type Next = (SampledToken, Vec<Likely>);
+
 /// Holds an unfinished turn.
 pub(crate) struct Pending {
     /// The context of the turn, and the tokens sampled after it.
@@ -50,27 +53,38 @@ impl Pending {
         drawn.then(|| Draw { uniform: uniform(), factor: how.factor() })
     }
 
-    /// Takes the next token, or samples it from the scores after the last one. Returns why the turn ends, if
-    /// it does.
-    pub(crate) fn go_on(
-        &mut self,
-        decoded: &Decoded,
-        stop: &StopRule<'_>,
-        ends: &mut dyn FnMut(TokenId) -> bool,
-    ) -> Result<Option<Finish>, LogitsError> {
+    /// Takes the next token, or samples it from the logits after the last one; none if no token may follow.
+    ///
+    /// Tokens of several turns can be sampled at the same time.
+    ///
+    /// # Errors
+    /// If no token can be sampled.
+    pub(crate) fn next(&mut self, decoded: Decoded) -> Result<Option<Next>, LogitsError> {
         if self.max_new == 0 {
-            return Ok(Some(Finish::Length));
+            return Ok(None);
         }
-        let (drawn, likeliest) = match decoded {
-            Decoded::Scores(scores) => sample_beside(scores, &self.sampling, self.beside, &mut self.rng)?,
-            &Decoded::Drawn { token, logprob } => {
+        match decoded {
+            Decoded::Logits(logits) => {
+                sample_beside(logits, &self.sampling, self.beside, &mut self.rng).map(Some)
+            }
+            Decoded::Drawn { token, logprob } => {
                 if !self.sampling.is_greedy() {
                     // The number at which the token was drawn.
                     self.rng.random::<f64>();
                 }
-                (SampledToken { token, logprob }, Vec::new())
+                Ok(Some((SampledToken { token, logprob }, Vec::new())))
             }
-        };
+        }
+    }
+
+    /// Appends the next token. Returns why the turn ends, if it does.
+    pub(crate) fn go_on(
+        &mut self,
+        next: Option<Next>,
+        stop: &StopRule<'_>,
+        ends: &mut dyn FnMut(TokenId) -> bool,
+    ) -> Option<Finish> {
+        let Some((drawn, likeliest)) = next else { return Some(Finish::Length) };
         if self.beside > 0 {
             self.likeliest.push(likeliest);
         }
@@ -79,7 +93,7 @@ impl Pending {
         let finish = stop.check(&self.tokens[self.given..], self.max_new);
         // A turn that ends by itself isn't stopped.
         let stopped = ends(drawn.token).then_some(Finish::StopString);
-        Ok(finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish))
+        finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish)
     }
 
     pub(crate) fn generation(mut self, finish: Finish) -> Generation {

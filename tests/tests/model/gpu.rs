@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use burn::module::Module;
+use burn::tensor::{DType, FloatDType};
 use turnwise_model::{
     DecodeFeed, Decoded, GpuDecoder, KvCache, TokenBatch, Transformer, count_launches, load, load_config,
 };
@@ -42,11 +43,11 @@ const COVERED: [&str; 18] = [
     "ministral3",
 ];
 
-/// Returns the decoder of a model, which `wgpu` has and other devices lack.
+/// Returns the decoder of a model, which GPUs have and other devices lack.
 fn decoder(model: &Transformer) -> Option<GpuDecoder> {
     let decoder = GpuDecoder::of(model);
     let named = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_default();
-    assert_eq!(decoder.is_some(), named == "wgpu", "{named}");
+    assert_eq!(decoder.is_some(), ["wgpu", "vulkan", "cuda"].contains(&&*named), "{named}");
     decoder
 }
 
@@ -59,22 +60,33 @@ fn compare(
     family: &str,
     model: &Transformer,
     decoder: &mut GpuDecoder,
+    caches: [&mut KvCache; 2],
+    tokens: &[Option<u32>],
+) {
+    compare_within(1e-4, family, model, decoder, caches, tokens);
+}
+
+fn compare_within(
+    near: f32,
+    family: &str,
+    model: &Transformer,
+    decoder: &mut GpuDecoder,
     [plain, ours]: [&mut KvCache; 2],
     tokens: &[Option<u32>],
 ) {
     let rows: Vec<Vec<u32>> = tokens.iter().map(|token| token.iter().copied().collect()).collect();
-    let expect = values(model.logits(model.extend(&TokenBatch::new(&rows), plain)));
+    let expect = values(model.logits(model.extend(&TokenBatch::new(&rows), plain)).cast(DType::F32));
     let feed = |token: &Option<u32>| token.map(|token| DecodeFeed { token, draw: None });
     let found = decoder.step(&tokens.iter().map(feed).collect::<Vec<_>>(), ours);
     assert_eq!(plain.lengths(), ours.lengths());
     for ((found, expect), token) in found.iter().zip(expect.chunks(model.config().vocab_size)).zip(tokens) {
-        let Some(Decoded::Scores(found)) = found else {
+        let Some(Decoded::Logits(found)) = found else {
             assert!(token.is_none(), "{family}: a row without scores");
             continue;
         };
         let largest = expect.iter().fold(1.0_f32, |most, logit| most.max(logit.abs()));
         let diff = max_abs_diff(found, expect) / largest;
-        assert!(diff <= 1e-4, "{family}: logits differ by {diff}");
+        assert!(diff <= near, "{family}: logits differ by {diff}");
     }
 }
 
@@ -129,6 +141,27 @@ fn logits_behind_more_keys_than_a_block_has_are_the_same() {
         for token in 0..3 {
             let tokens = [Some(token), Some(token + 1)];
             compare(family, &model, &mut decoder, [&mut plain, &mut ours], &tokens);
+        }
+    }
+}
+
+/// Weights, keys and values are rounded; sums are taken in f32, where Burn's operations round them too.
+#[test]
+fn logits_of_rounded_weights_stay_near_those_of_burn_s_operations() {
+    for (dtype, float, near) in [(DType::BF16, FloatDType::BF16, 0.1), (DType::F16, FloatDType::F16, 0.01)] {
+        if !device().supports_dtype(float) {
+            continue;
+        }
+        for family in ["llama-bias", "qwen3", "phi3"] {
+            let model = loaded(family).cast(dtype);
+            let Some(mut decoder) = decoder(&model) else { return };
+            let mut plain = KvCache::new(model.config(), 2);
+            model.extend(&TokenBatch::new(&[[1, 2, 3], [4, 5, 6]]), &mut plain);
+            let mut ours = plain.keep(&[0, 1]);
+            for token in 0..4 {
+                let tokens = [Some(token), Some(token + 1)];
+                compare_within(near, family, &model, &mut decoder, [&mut plain, &mut ours], &tokens);
+            }
         }
     }
 }

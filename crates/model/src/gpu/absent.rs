@@ -21,6 +21,9 @@ impl GpuDecoder {
         super::covers::covers(config)
     }
 
+    /// Does nothing.
+    pub fn refuse() {}
+
     /// Decodes one token per sequence.
     pub fn step(&mut self, _: &[Option<DecodeFeed>], _: &mut KvCache) -> Vec<Option<Decoded>> {
         match self.0 {}

@@ -76,9 +76,15 @@ pub(super) fn packed(tensor: Tensor<2>) -> Option<Matrix> {
     Some(Matrix { buffer: Buffer(tensor.handle), shape, stride: shape[1] })
 }
 
-/// Returns the type of numbers in kernels; none for one that they weren't tested with.
+/// Returns the type of numbers in kernels; none for one that they don't read.
 pub(super) fn element(dtype: DType) -> Option<ElemType> {
-    (dtype == DType::F32).then_some(ElemType::Float(FloatKind::F32))
+    let float = match dtype {
+        DType::F32 => FloatKind::F32,
+        DType::BF16 => FloatKind::BF16,
+        DType::F16 => FloatKind::F16,
+        _ => return None,
+    };
+    Some(ElemType::Float(float))
 }
 
 #[cfg(not(feature = "gpu-fusion"))]

@@ -1,5 +1,7 @@
 //! The decoder: a model's weights on its device, and the buffers of a step.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::{DType, Device};
 use cubecl::client::Client;
 use cubecl::ir::ElemType;
@@ -37,6 +39,9 @@ pub struct GpuDecoder {
     scratch: Option<Scratch>,
 }
 
+/// Whether a check found the kernels wrong on this process's device.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
 /// Holds the buffers of a step over a number of rows.
 struct Scratch {
     rows: usize,
@@ -57,11 +62,13 @@ impl GpuDecoder {
     /// Makes the decoder of a model.
     ///
     /// None if the kernels don't compute such a network ([`covers`](Self::covers)), an adapter isn't merged,
-    /// the model tracks gradients, or its device is no GPU of CubeCL's.
+    /// the model tracks gradients, its device is no GPU of CubeCL's, or the kernels are
+    /// [refused](Self::refuse).
     pub fn of(model: &Transformer) -> Option<Self> {
         let config = model.config();
         let weight = model.embed_tokens.weight.val();
-        if !covers(config) || model.dtype() != weight.dtype() || model.device().is_autodiff() {
+        let tracks = model.dtype() != weight.dtype() || model.device().is_autodiff();
+        if REFUSED.load(Ordering::Relaxed) || tracks || !covers(config) {
             return None;
         }
         let client = client(&weight)?;
@@ -101,6 +108,11 @@ impl GpuDecoder {
     /// Returns whether the kernels compute a network: blocks of Llama's kind.
     pub fn covers(config: &ModelConfig) -> bool {
         covers(config)
+    }
+
+    /// Leaves decoding to Burn's operations from now on, in this process: a check found the kernels wrong.
+    pub fn refuse() {
+        REFUSED.store(true, Ordering::Relaxed);
     }
 
     /// Lets go of the cache's tensors, so that Burn's operations may change them in place.
@@ -224,7 +236,7 @@ impl GpuDecoder {
                 return Decoded::Drawn { token, logprob };
             }
             let logits = f32::from_bytes(logits.as_ref().expect("they were just read"));
-            Decoded::Scores(logits[row * self.config.vocab_size..][..self.config.vocab_size].to_vec())
+            Decoded::Logits(logits[row * self.config.vocab_size..][..self.config.vocab_size].to_vec())
         };
         (0..feeds.len()).map(decoded).collect()
     }

@@ -156,7 +156,7 @@ impl Pass<'_> {
         );
     }
 
-    /// Writes the activated gate times the other half of the feed-forward layer's input to `out`.
+    /// Computes `activation(gate(x)) ⊙ up(x)` into `out`.
     pub(super) fn gate_up(&self, layer: &Layer, x: &Buffer, out: &Buffer) {
         let linears = &layer.gate_up;
         let weights = &linears.weights;

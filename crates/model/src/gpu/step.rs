@@ -30,7 +30,7 @@ pub enum Decoded {
         logprob: f32,
     },
     /// The logits, `V` of them.
-    Scores(Vec<f32>),
+    Logits(Vec<f32>),
 }
 
 impl DecodeFeed {

@@ -47,7 +47,7 @@ impl Shard {
         self.part(name, 0..self.tensor(name).0.shape.iter().product())
     }
 
-    /// Reads some numbers of a tensor as f32.
+    /// Reads a range of elements as f32.
     pub(crate) fn part(&self, name: &str, numbers: Range<usize>) -> Result<Vec<f32>, ModelError> {
         let (info, start) = self.tensor(name);
         let bad = |message: String| damaged(&self.path, format!("tensor {name}: {message}"));
