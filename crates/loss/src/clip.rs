@@ -28,16 +28,6 @@ policy_loss! {
     }
 }
 
-impl Clip {
-    /// Returns the conflict of keys that are each in their range, if there is one.
-    pub(super) fn conflict(&self) -> Option<Conflict> {
-        let clip = 1.0 + self.eps_high;
-        let message = || format!("is {}, expected 0 or a number above 1 + eps_high = {clip}", self.dual_clip);
-        let bounds = self.dual_clip == 0.0 || self.dual_clip > clip;
-        (!bounds).then(|| Conflict::new("dual_clip", message()))
-    }
-}
-
 impl PolicyLoss for Clip {
     fn evaluate(&self, logprobs: Tensor<2>, batch: &LossBatch) -> LossOutput {
         let terms = self.terms();
@@ -60,5 +50,12 @@ impl PolicyLoss for Clip {
 
     fn terms(&self) -> Terms {
         self.shared()
+    }
+
+    fn conflict(&self) -> Option<Conflict> {
+        let clip = 1.0 + self.eps_high;
+        let message = || format!("is {}, expected 0 or a number above 1 + eps_high = {clip}", self.dual_clip);
+        let bounds = self.dual_clip == 0.0 || self.dual_clip > clip;
+        (!bounds).then(|| Conflict::new("dual_clip", message()))
     }
 }

@@ -99,6 +99,11 @@ pub trait PolicyLoss {
 
     /// Returns the terms that all losses share; they tell which columns are required.
     fn terms(&self) -> Terms;
+
+    /// Returns the conflict of this loss's keys, which are each in their range. Most losses have none.
+    fn conflict(&self) -> Option<Conflict> {
+        None
+    }
 }
 
 choice! {
@@ -120,11 +125,8 @@ choice! {
 impl LossConfig {
     /// Returns the conflict of keys that are each in their range, if there is one.
     pub fn conflict(&self) -> Option<Conflict> {
-        let own = match self {
-            Self::Clip(clip) => clip.conflict(),
-            Self::Cispo(_) | Self::Gspo(_) | Self::Dppo(_) => None,
-        };
-        let conflict = own.or_else(|| self.loss().terms().correction.conflict());
+        let loss = self.loss();
+        let conflict = loss.conflict().or_else(|| loss.terms().correction.conflict());
         conflict.map(|conflict| conflict.under(self.name()))
     }
 }
