@@ -1,5 +1,6 @@
 //! Checkpoints: a Hugging Face folder, the optimizer's moments, and the position of the run.
 //!
+//! `trainer/training_loop.rs` writes them, and docs/runs.md lists their files.
 //! A run resumes from one as if it had never stopped. Everything else follows from the config and the step.
 
 use std::path::{Path, PathBuf};

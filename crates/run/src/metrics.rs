@@ -1,4 +1,4 @@
-//! A line of `metrics.jsonl`.
+//! A line of `metrics.jsonl`. `trainer/record.rs` computes it, and `trainer/training_loop.rs` appends it.
 
 use std::collections::BTreeMap;
 
