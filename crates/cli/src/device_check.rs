@@ -88,8 +88,10 @@ impl fmt::Display for Checked {
             (Some(found), _) => {
                 let types = found.dtypes.join(", ");
                 write!(f, "{}: {types}; checked in {:.1} s", self.device, self.seconds)?;
-                let fault = found.kernel_fault.iter();
-                fault.map(|fault| write!(f, "; Burn decodes instead of our kernels: {fault}")).collect()
+                match &found.kernel_fault {
+                    Some(fault) => write!(f, "; Burn decodes instead of our kernels: {fault}"),
+                    None => Ok(()),
+                }
             }
             (None, Some(error)) => write!(f, "{}: {error}", self.device),
             (None, None) => write!(f, "{}", self.device),

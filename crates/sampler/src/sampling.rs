@@ -82,7 +82,9 @@ pub(crate) fn sample_beside(
     rng: &mut impl Rng,
 ) -> Result<(SampledToken, Vec<Likely>), LogitsError> {
     let (mut scaled, scale) = (logits, how.factor());
-    scaled.iter_mut().for_each(|l| *l *= scale);
+    for l in &mut scaled {
+        *l *= scale;
+    }
     if scaled.iter().fold(false, |any, l| any | l.is_nan()) {
         return Err(LogitsError("NaN"));
     }

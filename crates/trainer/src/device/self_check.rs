@@ -61,7 +61,7 @@ pub fn self_check(device: &Device) -> Result<SelfCheck, String> {
     }
     let has: Vec<_> = TYPES.into_iter().filter(|(_, float, ..)| device.supports_dtype(*float)).collect();
     let kernel_fault = has.iter().find_map(|&(name, _, dtype, tolerance)| {
-        let gap = catch_driver_panic(|| kernel_gap(model.clone().cast(dtype), &tokens, &expected));
+        let gap = catch_driver_panic(|| kernel_gap(&model.clone().cast(dtype), &tokens, &expected));
         match gap.transpose()? {
             Ok(gap) if gap <= tolerance => None,
             Ok(gap) => Some(format!("their logits in {name} differ from those of the host by {gap}")),
@@ -83,8 +83,8 @@ fn logits(model: &Transformer, tokens: &[u32]) -> Vec<f32> {
 
 /// Returns the difference of the logits after the last token, decoded by kernels; none if the device has
 /// none.
-fn kernel_gap(model: Transformer, tokens: &[u32], expected: &[f32]) -> Option<f64> {
-    let mut decoder = GpuDecoder::of(&model)?;
+fn kernel_gap(model: &Transformer, tokens: &[u32], expected: &[f32]) -> Option<f64> {
+    let mut decoder = GpuDecoder::of(model)?;
     let (&token, prompt) = tokens.split_last()?;
     let mut cache = KvCache::new(model.config(), 1);
     model.extend(&TokenBatch::new(&[prompt]), &mut cache);

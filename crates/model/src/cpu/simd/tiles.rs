@@ -64,11 +64,8 @@ impl Tiles {
 
     /// Computes the outputs of up to 16 rows.
     pub(crate) fn multiply(_: Self, walk: Walk<'_>) {
+        let rows = walk.checked_rows();
         let Walk { high, low, weights, steps, out } = walk;
-        let rows = out.len() / OUTPUTS;
-        assert!((1..=TILE_ROWS).contains(&rows), "a tile has 16 rows");
-        assert_eq!([high.len(), low.len()], [rows * steps * COLUMNS; 2], "rows have whole steps");
-        assert_eq!(weights.len(), steps * COLUMNS / 2 * OUTPUTS, "weights have whole steps");
         let shape = Shape::of(rows);
         // SAFETY: a `Tiles` exists only where these instructions do. They read `steps` pieces of 64 bytes
         // from each row of `high` and `low`, `steps` pieces of 16 rows of 256 bytes from `weights`, and write
@@ -144,6 +141,21 @@ pub(crate) struct Walk<'a> {
     pub(crate) steps: usize,
     /// `[rows, 64]`.
     pub(crate) out: &'a mut [f32],
+}
+
+impl Walk<'_> {
+    /// Returns the number of rows.
+    ///
+    /// # Panics
+    /// If a slice has another length than it says above.
+    fn checked_rows(&self) -> usize {
+        let rows = self.out.len() / OUTPUTS;
+        assert!((1..=TILE_ROWS).contains(&rows), "a tile has 16 rows");
+        let lengths = [self.high.len(), self.low.len()];
+        assert_eq!(lengths, [rows * self.steps * COLUMNS; 2], "rows have whole steps");
+        assert_eq!(self.weights.len(), self.steps * COLUMNS / 2 * OUTPUTS, "weights have whole steps");
+        rows
+    }
 }
 
 /// Tells the processor the shapes of the tiles: sums and inputs have as many rows as there are, weights 16.
