@@ -29,7 +29,7 @@ use crate::watch::phase::Spent;
 pub struct Times {
     pub(crate) rollout: Spent,
     pub(crate) score: Duration,
-    /// Its peak of memory covers scoring and training.
+    /// Training. Its peak of memory covers scoring too.
     pub(crate) train: Spent,
     /// The part of training that other ranks took; none without them.
     pub(crate) exchange: Option<Duration>,

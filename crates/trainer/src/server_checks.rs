@@ -16,7 +16,7 @@ use crate::run_site::RunSite;
 pub struct ServerCheck {
     /// Its name.
     pub name: &'static str,
-    /// Whether it passed. None is a warning: a run is right, and not reproducible or slower.
+    /// Whether it passed. None is a warning: results are right, but slower or not reproducible.
     pub ok: Option<bool>,
     /// The finding. A second line holds advice.
     pub found: String,

@@ -15,7 +15,7 @@ z_scored! {
     ///
     /// ```text
     /// R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik
-    /// A_ij = (R_ij - μ) / (σ + ε)
+    /// A_ij = (R_ij - μ) / (max(σ, std_floor) + ε)
     /// ```
     ///
     /// Not to be confused with Group *Token* Policy Optimization (arXiv:2508.04349, entropy shaping), with

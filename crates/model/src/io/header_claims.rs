@@ -2,7 +2,7 @@
 
 use super::safetensors_header::Header;
 
-/// Reads the bytes as the header of a longer file, whose extra length the first bytes give.
+/// Checks the reading of a header from any bytes. The first byte is the length of the data after it.
 pub(crate) fn hold(bytes: &[u8]) {
     let Some((data, head)) = bytes.split_first() else { return };
     let size = head.len() as u64 + u64::from(*data);

@@ -27,7 +27,7 @@ pub(crate) struct ForwardPass<'a> {
     routed: Option<RefCell<Vec<Routed>>>,
 }
 
-/// Computes scores and their weighted sums.
+/// Selects the implementation of attention.
 #[expect(clippy::large_enum_variant, reason = "a pass has few")]
 #[derive(Clone)]
 pub(crate) enum AttentionPath {

@@ -92,8 +92,8 @@ impl Script<'_> {
         template.render(&conversation).map_err(|error| ChatError::Refused(error.0))
     }
 
-    /// Returns message `index`, the assistant's, as an answer to the prompt that the template makes of the
-    /// messages before it. The text is the template's of the messages up to this one.
+    /// Splits the assistant's message `index` into the prompt of the messages before it, and its completion.
+    /// The text is the template's of the messages up to this one.
     ///
     /// Some templates end a prompt with an open thought that they leave out of a finished turn. There the
     /// text is the prompt, the message's thought and its end, and what the template writes of the turn.

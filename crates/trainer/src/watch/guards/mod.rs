@@ -25,7 +25,7 @@ pub struct Finding {
     pub action: Action,
     /// The metrics that made it fire.
     pub cause: String,
-    /// Advice against it.
+    /// Advice that prevents it.
     pub remedy: String,
 }
 
