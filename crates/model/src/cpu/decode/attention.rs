@@ -88,10 +88,9 @@ impl HostAttention {
             let (keys, values) = (&k[i * width..][..width], &v[i * width..][..width]);
             let cache = &mut *feeds[row.feed].1;
             if self.paired {
-                cache.push(layer, to_pairs(keys, dim), to_pairs(values, dim));
+                cache.push(layer, &to_pairs(keys, dim), &to_pairs(values, dim));
             } else {
-                let [keys, values] = [keys, values].map(bytemuck::cast_slice::<f32, u32>);
-                cache.push(layer, keys.iter().copied(), values.iter().copied());
+                cache.push(layer, bytemuck::cast_slice(keys), bytemuck::cast_slice(values));
             }
         }
         let mut y = self.attend(cpu, layer, rows, feeds, &q);
@@ -196,13 +195,12 @@ impl HostAttention {
         let one = |at: usize, q: &[f32], out: &mut [f32]| {
             let (row, head) = (&rows[at / heads].0, at % heads);
             let seen = attention.visible(row.position);
-            let [keys, values] = feeds[row.feed].1.columns(layer, &seen, self.cached_width());
+            let seen = feeds[row.feed].1.seen(layer, &seen);
             let softcap = attention.softcap.map(|cap| cap as f32);
             if self.paired {
-                return cpu.run(Attend { q, keys, values, head, dim, width, softcap, out });
+                return cpu.run(Attend { q, seen, head, dim, width, softcap, out });
             }
-            let [keys, values] = [keys, values].map(|parts| parts.map(bytemuck::cast_slice::<u32, f32>));
-            cpu.run(Attend { q, keys, values, head, dim, width, softcap, out });
+            cpu.run(Attend { q, seen: seen.as_f32(), head, dim, width, softcap, out });
         };
         let seen: usize = rows.iter().map(|(row, _)| attention.visible(row.position).len()).sum();
         if rayon::current_num_threads() == 1 || seen * attention.query_width() < MIN_PARALLEL {

@@ -5,11 +5,61 @@ use std::sync::Arc;
 
 /// Memory grows in steps of this many tokens, which bounds the unused part.
 const STEP: usize = 64;
+/// Tokens whose keys lie together. Every number of them is then a whole vector on any processor.
+pub(super) const BLOCK: usize = 16;
 
-/// Holds keys and values of a layer, `[token, width]` each: the bits of f32, or pairs of bf16.
-type Columns = (Vec<u32>, Vec<u32>);
+/// Holds keys and values of some tokens in a layer: the bits of f32, or pairs of bf16.
+#[derive(Debug, Clone, Default)]
+struct Columns {
+    /// `[token / BLOCK, entry, BLOCK]`; zeros after the last token.
+    keys: Vec<u32>,
+    /// `[token, entry]`.
+    values: Vec<u32>,
+}
 
-/// Holds keys and values of one sequence, and states behind its last token.
+/// Shows keys and values that a query sees, in two parts: those of shared tokens, and those after them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a, E> {
+    /// Whole blocks, `[block, entry, BLOCK]`.
+    pub(super) keys: [&'a [E]; 2],
+    /// `[token, entry]`.
+    pub(super) values: [&'a [E]; 2],
+    /// Keys of the first block that the query doesn't see. There may be others at the end of the last.
+    pub(super) skipped: usize,
+}
+
+impl<'a> Seen<'a, u32> {
+    /// Reads bits as the numbers they are.
+    pub(super) fn as_f32(self) -> Seen<'a, f32> {
+        let [keys, values] = [self.keys, self.values].map(|parts| parts.map(bytemuck::cast_slice));
+        Seen { keys, values, skipped: self.skipped }
+    }
+}
+
+impl Columns {
+    /// Copies tokens from `first` on, which begins a block.
+    fn copied(&self, tokens: Range<usize>, width: usize) -> Self {
+        let blocks = tokens.start / BLOCK..tokens.end.div_ceil(BLOCK);
+        Self {
+            keys: self.keys[blocks.start * BLOCK * width..blocks.end * BLOCK * width].to_vec(),
+            values: self.values[tokens.start * width..tokens.end * width].to_vec(),
+        }
+    }
+
+    fn push(&mut self, keys: &[u32], values: &[u32]) {
+        let (width, token) = (keys.len(), self.values.len() / keys.len());
+        let (block, at) = (token / BLOCK * BLOCK * width, token % BLOCK);
+        if at == 0 {
+            self.keys.resize(block + BLOCK * width, 0);
+        }
+        for (place, key) in self.keys[block + at..].iter_mut().step_by(BLOCK).zip(keys) {
+            *place = *key;
+        }
+        self.values.extend_from_slice(values);
+    }
+}
+
+/// Holds keys and values of one sequence, and states after its last token.
 ///
 /// The first tokens may be [shared](Self::beginning) with other sequences, such as the prompt of a group.
 /// They are then in memory once, and caches of the processor hold them for all.
@@ -17,10 +67,12 @@ type Columns = (Vec<u32>, Vec<u32>);
 pub struct HostCache {
     /// `[layer]`, of the first tokens of one or more sequences.
     shared: Arc<Vec<Columns>>,
-    /// The number of those tokens that are this sequence's.
+    /// The number of those tokens that are this sequence's, in whole blocks.
     shared_length: usize,
-    /// `[layer]`, of the tokens behind.
+    /// `[layer]`, of the tokens after them.
     layers: Vec<Columns>,
+    /// `[layer]`: entries of a token in keys and in values.
+    widths: Vec<usize>,
     /// `[layer][width]`; a layer of attention has none.
     pub(super) states: Vec<Vec<f32>>,
     pub(super) length: usize,
@@ -42,20 +94,22 @@ impl HostCache {
             assert!(length == 0 || !self.is_stateful(), "a state holds for the last token alone");
             self.states.iter_mut().for_each(|state| state.fill(0.0));
         }
-        let (held, kept) = (self.length - self.shared_length, length.saturating_sub(self.shared_length));
-        for column in self.layers.iter_mut().flat_map(|(keys, values)| [keys, values]) {
-            let width = column.len() / held.max(1);
-            column.truncate(kept * width);
+        if length < self.shared_length {
+            (self.layers, self.shared_length) = self.after_shared(length);
         }
-        self.shared_length = self.shared_length.min(length);
         if self.shared_length == 0 {
             self.shared = Arc::default();
+        }
+        let kept = length - self.shared_length;
+        for (columns, width) in self.layers.iter_mut().zip(&self.widths) {
+            columns.keys.truncate(kept.next_multiple_of(BLOCK) * width);
+            columns.values.truncate(kept * width);
         }
         self.length = length;
     }
 
-    /// Returns a cache of the first `length` tokens, which both share from now on. Tokens behind those that
-    /// were shared before are copied.
+    /// Returns a cache of the first `length` tokens, whose whole blocks both share from now on. Tokens after
+    /// them, and after those that were shared before, are copied.
     ///
     /// # Panics
     /// If it holds fewer, or more while it has states.
@@ -65,56 +119,66 @@ impl HostCache {
         let whole = length == self.length;
         assert!(whole || !self.is_stateful(), "a state holds for the last token alone");
         if self.shared_length == 0 {
-            self.share(length);
+            self.share(length / BLOCK * BLOCK);
         }
-        let more = length.saturating_sub(self.shared_length);
-        let held = (self.length - self.shared_length).max(1);
-        let of = |column: &Vec<u32>| column[..more * (column.len() / held)].to_vec();
+        let (layers, shared_length) = self.after_shared(length);
         Self {
             shared: self.shared.clone(),
-            shared_length: self.shared_length.min(length),
-            layers: self.layers.iter().map(|(keys, values)| (of(keys), of(values))).collect(),
+            shared_length,
+            layers,
+            widths: self.widths.clone(),
             states: self.states.clone(),
             length,
         }
     }
 
-    /// Makes the first `length` tokens ones that can be shared.
+    /// Copies those of the first `length` tokens that can't be shared, and returns how many can.
+    fn after_shared(&self, length: usize) -> (Vec<Columns>, usize) {
+        let shared = self.shared_length.min(length / BLOCK * BLOCK);
+        let (from, tokens) = if length < self.shared_length {
+            (&*self.shared, shared..length)
+        } else {
+            (&self.layers, 0..length - shared)
+        };
+        let layers = from.iter().zip(&self.widths);
+        (layers.map(|(columns, width)| columns.copied(tokens.clone(), *width)).collect(), shared)
+    }
+
+    /// Makes the first `length` tokens, which are whole blocks, ones that can be shared.
     fn share(&mut self, length: usize) {
-        let held = self.length.max(1);
-        let first = |column: &mut Vec<u32>| {
-            let rest = column.split_off(length * (column.len() / held));
-            let mut first = std::mem::replace(column, rest);
-            first.shrink_to_fit();
+        let first = |(columns, width): (&mut Columns, &usize)| {
+            let rest = columns.copied(length..self.length, *width);
+            let mut first = std::mem::replace(columns, rest);
+            first.keys.truncate(length * width);
+            first.values.truncate(length * width);
+            first.keys.shrink_to_fit();
+            first.values.shrink_to_fit();
             first
         };
-        let layers = self.layers.iter_mut().map(|(keys, values)| (first(keys), first(values))).collect();
+        let layers = self.layers.iter_mut().zip(&self.widths).map(first).collect();
         (self.shared, self.shared_length) = (Arc::new(layers), length);
     }
 
-    /// Returns keys and values of some tokens of a layer: those of shared tokens, and those behind.
-    ///
-    /// # Shapes
-    /// - returns `[[S, width]; 2]` each
-    pub(super) fn columns(&self, layer: usize, tokens: &Range<usize>, width: usize) -> [[&[u32]; 2]; 2] {
-        let split = self.shared_length;
-        let first = tokens.start.min(split) * width..tokens.end.min(split) * width;
-        let rest = tokens.start.saturating_sub(split) * width..tokens.end.saturating_sub(split) * width;
-        let shared = self.shared.get(layer).map(|(keys, values)| [&keys[first.clone()], &values[first]]);
-        let [shared_keys, shared_values] = shared.unwrap_or_default();
-        let (keys, values) = &self.layers[layer];
-        [[shared_keys, &keys[rest.clone()]], [shared_values, &values[rest]]]
+    /// Returns keys and values of some tokens of a layer.
+    pub(super) fn seen(&self, layer: usize, tokens: &Range<usize>) -> Seen<'_, u32> {
+        let (split, width) = (self.shared_length, self.widths[layer]);
+        let shared = self.shared.get(layer).map(|columns| [&*columns.keys, &*columns.values]);
+        let ([shared_keys, shared_values], own) = (shared.unwrap_or_default(), &self.layers[layer]);
+        let blocks = tokens.start / BLOCK * BLOCK..tokens.end.next_multiple_of(BLOCK);
+        let first = |tokens: &Range<usize>| tokens.start.min(split) * width..tokens.end.min(split) * width;
+        let rest = |tokens: &Range<usize>| {
+            tokens.start.saturating_sub(split) * width..tokens.end.saturating_sub(split) * width
+        };
+        Seen {
+            keys: [&shared_keys[first(&blocks)], &own.keys[rest(&blocks)]],
+            values: [&shared_values[first(tokens)], &own.values[rest(tokens)]],
+            skipped: tokens.start - blocks.start,
+        }
     }
 
     /// Appends keys and values of a token to a layer.
-    pub(super) fn push(
-        &mut self,
-        layer: usize,
-        keys: impl IntoIterator<Item = u32>,
-        values: impl IntoIterator<Item = u32>,
-    ) {
-        self.layers[layer].0.extend(keys);
-        self.layers[layer].1.extend(values);
+    pub(super) fn push(&mut self, layer: usize, keys: &[u32], values: &[u32]) {
+        self.layers[layer].push(keys, values);
     }
 
     fn is_stateful(&self) -> bool {
@@ -124,15 +188,16 @@ impl HostCache {
     /// Makes room for `more` tokens in layers whose keys and whose states have these entries.
     pub(super) fn reserve(&mut self, widths: &[[usize; 2]], more: usize) {
         self.layers.resize_with(widths.len(), Default::default);
+        self.widths = widths.iter().map(|[width, _]| *width).collect();
         self.states.resize_with(widths.len(), Default::default);
         for (state, [_, width]) in self.states.iter_mut().zip(widths) {
             state.resize(*width, 0.0);
         }
-        let tokens = (self.length - self.shared_length + more).next_multiple_of(STEP);
-        for ((keys, values), [width, _]) in self.layers.iter_mut().zip(widths) {
-            for column in [keys, values] {
-                if column.len() + more * width > column.capacity() {
-                    column.reserve_exact(tokens * width - column.len());
+        let tokens = self.length - self.shared_length + more;
+        for (columns, width) in self.layers.iter_mut().zip(&self.widths) {
+            for column in [&mut columns.keys, &mut columns.values] {
+                if tokens.next_multiple_of(BLOCK) * width > column.capacity() {
+                    column.reserve_exact(tokens.next_multiple_of(STEP) * width - column.len());
                 }
             }
         }
@@ -143,26 +208,33 @@ impl HostCache {
 mod tests {
     use super::*;
 
-    /// Returns a cache of two layers that holds the given tokens behind what it has.
+    /// Returns a cache of two layers that holds the given tokens after what it has.
     fn extended(mut cache: HostCache, tokens: Range<usize>) -> HostCache {
         for token in tokens {
             cache.reserve(&[[3, 0], [3, 0]], 1);
             for layer in 0..2 {
-                cache.push(layer, [token as u32; 3], [token as u32 + 1; 3]);
+                cache.push(layer, &[0, 1, 2].map(|entry| 8 * token as u32 + entry), &[token as u32; 3]);
             }
             cache.length += 1;
         }
         cache
     }
 
+    /// Returns some tokens of a cache, after a look at their keys and values.
+    fn seen(cache: &HostCache, tokens: Range<usize>) -> Vec<usize> {
+        let seen = cache.seen(1, &tokens);
+        let values: Vec<u32> = seen.values.concat().into_iter().step_by(3).collect();
+        let blocks = seen.keys.concat();
+        for (at, value) in values.iter().enumerate() {
+            let at = at + seen.skipped;
+            let key = [0, 1, 2].map(|entry| blocks[at / BLOCK * 3 * BLOCK + entry * BLOCK + at % BLOCK]);
+            assert_eq!(key, [0, 1, 2].map(|entry| 8 * value + entry));
+        }
+        values.into_iter().map(|value| value as usize).collect()
+    }
+
     fn tokens(cache: &HostCache) -> Vec<usize> {
-        let [keys, values] = cache.columns(1, &(0..cache.length), 3);
-        let of = |parts: [&[u32]; 2]| -> Vec<usize> {
-            parts.concat().into_iter().step_by(3).map(|entry| entry as usize).collect()
-        };
-        let (keys, values) = (of(keys), of(values));
-        assert!(keys.iter().zip(&values).all(|(key, value)| key + 1 == *value));
-        keys
+        seen(cache, 0..cache.length)
     }
 
     #[test]
@@ -170,7 +242,7 @@ mod tests {
         let mut cache = HostCache::default();
         for length in 0..200 {
             cache = extended(cache, length..length + 1);
-            for column in cache.layers.iter().flat_map(|(keys, values)| [keys, values]) {
+            for column in cache.layers.iter().flat_map(|columns| [&columns.keys, &columns.values]) {
                 assert!(
                     column.capacity() <= 3 * usize::next_multiple_of(length + 1, STEP),
                     "{length} tokens"
@@ -181,22 +253,26 @@ mod tests {
 
     #[test]
     fn sequences_that_share_a_beginning_go_on_apart() {
-        let mut first = extended(HostCache::default(), 0..10);
-        let second = extended(first.beginning(6), 20..23);
-        let mut third = extended(first.beginning(8), 30..31);
-        first = extended(first, 10..12);
-        assert_eq!(tokens(&first), (0..12).collect::<Vec<_>>());
-        assert_eq!(tokens(&second), [0, 1, 2, 3, 4, 5, 20, 21, 22]);
-        assert_eq!(tokens(&third), [0, 1, 2, 3, 4, 5, 6, 7, 30]);
+        let mut first = extended(HostCache::default(), 0..40);
+        let second = extended(first.beginning(36), 100..103);
+        let mut third = extended(first.beginning(38), 200..201);
+        first = extended(first, 40..42);
+        let ends = |first: usize, rest: Range<usize>| (0..first).chain(rest).collect::<Vec<_>>();
+        assert_eq!(tokens(&first), ends(42, 0..0));
+        assert_eq!(tokens(&second), ends(36, 100..103));
+        assert_eq!(tokens(&third), ends(38, 200..201));
         assert!(Arc::ptr_eq(&first.shared, &second.shared) && Arc::ptr_eq(&first.shared, &third.shared));
-        let [[shared, own], _] = third.columns(0, &(4..9), 3);
-        assert_eq!((shared.len(), own.len()), (2 * 3, 3 * 3));
-        third.truncate(7);
-        assert_eq!(tokens(&third), [0, 1, 2, 3, 4, 5, 6]);
-        third.truncate(2);
-        assert_eq!(tokens(&extended(third, 40..42)), [0, 1, 40, 41]);
+        assert_eq!(third.shared_length, 32);
+        assert_eq!(seen(&third, 20..39), ends(38, 200..201)[20..]);
+        assert_eq!(seen(&third, 34..36), [34, 35]);
+        let fourth = extended(third.beginning(21), 300..320);
+        assert_eq!((tokens(&fourth), fourth.shared_length), (ends(21, 300..320), 16));
+        third.truncate(37);
+        assert_eq!(tokens(&third), ends(37, 0..0));
+        third.truncate(18);
+        assert_eq!(tokens(&extended(third, 400..420)), ends(18, 400..420));
         first.truncate(0);
-        assert_eq!((tokens(&first), Arc::strong_count(&second.shared)), (vec![], 1));
+        assert_eq!((tokens(&first), Arc::strong_count(&second.shared)), (vec![], 2));
     }
 
     #[test]
@@ -204,6 +280,7 @@ mod tests {
         let mut cache = HostCache::default();
         cache.reserve(&[[0, 2], [1, 0]], 3);
         cache.states[0].copy_from_slice(&[1.0, 2.0]);
+        (0..3).for_each(|token| cache.push(1, &[token], &[token]));
         cache.length = 3;
         assert_eq!(cache.beginning(3).states, cache.states);
         cache.truncate(3);

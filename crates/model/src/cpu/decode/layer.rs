@@ -85,7 +85,7 @@ impl Layer {
         }
     }
 
-    /// Adds to the residual stream the output of the mixer, and that of the feed-forward layer behind it.
+    /// Adds to the residual stream the output of the mixer, and that of the feed-forward layer after it.
     ///
     /// # Shapes
     /// - `x`, `mixed`: `[N, hidden]`

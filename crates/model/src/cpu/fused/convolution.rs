@@ -1,4 +1,4 @@
-//! Causal convolution of each channel of whole sequences, and SiLU behind it.
+//! Causal convolution of each channel of whole sequences, and SiLU after it.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 

@@ -10,7 +10,7 @@ const NEAR: usize = 4096;
 /// Asks for lines of memory, some at each step of a pass over a panel.
 ///
 /// If several passes read a panel, it comes out of memory in the first and out of the cache in the others.
-/// Each pass therefore asks for its part of the panel behind, and memory is busy all the time. Processors do
+/// Each pass therefore asks for its part of the next panel, and memory is busy all the time. Processors do
 /// this themselves for f32 in a single pass, and not for steps with more work per byte.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ahead {

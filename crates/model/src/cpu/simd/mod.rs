@@ -15,7 +15,7 @@ pub(crate) use dispatch::Cpu;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dispatch::Vnni;
 pub(crate) use exp::exp;
-pub(crate) use product::{TALL, Target, WIDE, add_rows, add_weighted, dot, tile};
+pub(crate) use product::{TALL, Target, WIDE, add_rows, dot, tile};
 pub use softmax::exponentials;
 pub(crate) use softmax::{bound, exps, gated, row_max, row_max_any, sigmoids};
 #[cfg(target_arch = "x86_64")]

@@ -73,7 +73,7 @@ pub(crate) fn add_rows<S: Simd>(
 
 /// Adds `N` weighted values that lie `width` apart, one after the other.
 #[inline(always)]
-pub(crate) fn add_weighted<S: Simd, const N: usize>(
+fn add_weighted<S: Simd, const N: usize>(
     simd: S,
     weights: &[f32],
     values: &[f32],

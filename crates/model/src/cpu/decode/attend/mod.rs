@@ -7,21 +7,20 @@ mod pairs;
 
 use pulp::{Simd, WithSimd};
 
+use super::cache::{BLOCK, Seen};
 use crate::cpu::simd::{bound, exps, row_max};
 pub(super) use entry::Entry;
 pub(super) use pairs::to_pairs;
 
-/// Keys and values that are read together.
+/// Queries that keys and values are read once for.
 const AT_ONCE: usize = 4;
 
 /// Computes attention of a query's heads that share keys over the keys and values of their sequence.
 pub(super) struct Attend<'a, E> {
     /// `[H / K, D]`, rotated and multiplied by the factor of scores.
     pub(super) q: &'a [f32],
-    /// `[S, K, D]` in two parts: the keys that the query sees.
-    pub(super) keys: [&'a [E]; 2],
-    /// The same of values.
-    pub(super) values: [&'a [E]; 2],
+    /// The keys and values that the query sees.
+    pub(super) seen: Seen<'a, E>,
     /// Index of their head of keys.
     pub(super) head: usize,
     /// `D`.
@@ -39,72 +38,87 @@ impl<E: Entry> WithSimd for Attend<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { q, keys, values, head, dim, width, softcap, out } = self;
+        let Self { q, seen, head, dim, width, softcap, out } = self;
         // Entries of a token, and the first of the head.
-        let (width, at) = (width / E::NUMBERS, head * dim / E::NUMBERS);
-        let split = keys[0].len() / width;
-        let seen = split + keys[1].len() / width;
-        // Whole vectors; entries behind the last key have no weight.
-        let mut all = vec![f32::NEG_INFINITY; seen.next_multiple_of(S::F32_LANES)];
-        for (q, out) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-            let (first, second) = all[..seen].split_at_mut(split);
-            for (scores, keys) in [first, second].into_iter().zip(keys) {
-                score_keys(simd, q, keys, (at, width), scores);
+        let heads = Heads { seen, width: width / E::NUMBERS, at: head * dim / E::NUMBERS, softcap };
+        let scored = heads.scored();
+        let mut scores = vec![0.0; AT_ONCE.min(q.len() / dim) * scored];
+        for (q, out) in q.chunks(AT_ONCE * dim).zip(out.chunks_mut(AT_ONCE * dim)) {
+            match q.len() / dim {
+                1 => heads.attend::<S, 1>(simd, q, &mut scores, out),
+                2 => heads.attend::<S, 2>(simd, q, &mut scores, out),
+                3 => heads.attend::<S, 3>(simd, q, &mut scores, out),
+                _ => heads.attend::<S, AT_ONCE>(simd, q, &mut scores, out),
             }
-            if let Some(cap) = softcap {
-                bound(&mut all[..seen], cap);
-            }
-            let max = row_max(simd, &all);
-            let scale = 1.0 / exps(simd, &mut all, max);
-            let scores = &mut all[..seen];
-            for score in &mut *scores {
-                *score *= scale;
-            }
-            out.fill(0.0);
-            let (first, second) = scores.split_at(split);
-            for (weights, values) in [first, second].into_iter().zip(values) {
-                add_values(simd, weights, values, (at, width), out);
-            }
-            all[seen..].fill(f32::NEG_INFINITY);
         }
     }
 }
 
-/// Computes `q·k` for every key, each from its entry `at` on.
-#[inline(always)]
-fn score_keys<S: Simd, E: Entry>(
-    simd: S,
-    q: &[f32],
-    keys: &[E],
-    (at, width): (usize, usize),
-    scores: &mut [f32],
-) {
-    let (fours, rest) = scores.split_at_mut(scores.len() / AT_ONCE * AT_ONCE);
-    let (key_fours, key_rest) = keys.split_at(fours.len() * width);
-    for (scores, keys) in fours.chunks_exact_mut(AT_ONCE).zip(key_fours.chunks_exact(AT_ONCE * width)) {
-        E::dots::<S, AT_ONCE>(simd, q, &keys[at..], width, scores);
-    }
-    for (score, key) in rest.iter_mut().zip(key_rest.chunks_exact(width)) {
-        E::dots::<S, 1>(simd, q, &key[at..], width, std::slice::from_mut(score));
-    }
+/// Holds the keys and values of heads that share them.
+struct Heads<'a, E> {
+    seen: Seen<'a, E>,
+    /// Entries of a token.
+    width: usize,
+    /// Entry at which the head begins in a token.
+    at: usize,
+    softcap: Option<f32>,
 }
 
-/// Adds every value times its weight, each from its entry `at` on.
-#[inline(always)]
-fn add_values<S: Simd, E: Entry>(
-    simd: S,
-    weights: &[f32],
-    values: &[E],
-    (at, width): (usize, usize),
-    out: &mut [f32],
-) {
-    let (fours, rest) = weights.split_at(weights.len() / AT_ONCE * AT_ONCE);
-    let (value_fours, value_rest) = values.split_at(fours.len() * width);
-    for (weights, values) in fours.chunks_exact(AT_ONCE).zip(value_fours.chunks_exact(AT_ONCE * width)) {
-        E::add_weighted::<S, AT_ONCE>(simd, weights, &values[at..], width, out);
+impl<E: Entry> Heads<'_, E> {
+    /// Returns the number of keys in the blocks.
+    fn scored(&self) -> usize {
+        self.seen.keys.iter().map(|keys| keys.len()).sum::<usize>() / self.width
     }
-    for (weight, value) in rest.iter().zip(value_rest.chunks_exact(width)) {
-        E::add_weighted::<S, 1>(simd, std::slice::from_ref(weight), &value[at..], width, out);
+
+    /// # Shapes
+    /// - `q`, `out`: `[N, D]`
+    /// - `scores`: `[N, scored]` at least
+    #[inline(always)]
+    fn attend<S: Simd, const N: usize>(&self, simd: S, q: &[f32], scores: &mut [f32], out: &mut [f32]) {
+        let (dim, scored) = (q.len() / N, self.scored());
+        let q: [&[f32]; N] = std::array::from_fn(|i| &q[i * dim..][..dim]);
+        let mut rows = scores.chunks_exact_mut(scored);
+        let mut scores: [&mut [f32]; N] = std::array::from_fn(|_| rows.next().expect("a row for each query"));
+        self.score(simd, q, &mut scores);
+        let values = self.seen.values.map(|values| values.len() / self.width);
+        let skipped = self.seen.skipped;
+        for scores in &mut scores {
+            // Keys of a block that the query doesn't see have no weight.
+            let (before, rest) = scores.split_at_mut(skipped);
+            let (seen, after) = rest.split_at_mut(values[0] + values[1]);
+            before.fill(f32::NEG_INFINITY);
+            after.fill(f32::NEG_INFINITY);
+            if let Some(cap) = self.softcap {
+                bound(seen, cap);
+            }
+            let max = row_max(simd, scores);
+            let scale = 1.0 / exps(simd, scores, max);
+            for score in &mut **scores {
+                *score *= scale;
+            }
+        }
+        out.fill(0.0);
+        let mut rows = out.chunks_exact_mut(dim);
+        let mut out: [&mut [f32]; N] = std::array::from_fn(|_| rows.next().expect("a row for each query"));
+        let mut first = skipped;
+        for (values, count) in self.seen.values.iter().zip(values) {
+            if count > 0 {
+                let weights = scores.each_ref().map(|scores| &scores[first..first + count]);
+                let out = out.each_mut().map(|out| &mut **out);
+                E::add_weighted::<S, N>(simd, weights, &values[self.at..], self.width, out);
+            }
+            first += count;
+        }
+    }
+
+    /// Computes `q·k` for every key of every block.
+    #[inline(always)]
+    fn score<S: Simd, const N: usize>(&self, simd: S, q: [&[f32]; N], scores: &mut [&mut [f32]; N]) {
+        let blocks = self.seen.keys.iter().flat_map(|keys| keys.chunks_exact(self.width * BLOCK));
+        for (block, keys) in blocks.enumerate() {
+            let scores = scores.each_mut().map(|scores| &mut scores[block * BLOCK..][..BLOCK]);
+            E::dots::<S, N>(simd, q, &keys[self.at * BLOCK..], scores);
+        }
     }
 }
 
@@ -113,65 +127,96 @@ mod tests {
     use super::*;
     use crate::cpu::simd::Cpu;
 
-    /// Attends with all heads, a group that shares keys at a time.
+    /// Holds the keys or the values of some heads, `[S, K, D]`, and the number of entries of a token.
+    type Column<'a, E> = (&'a [E], usize);
+
+    /// Lays keys out in blocks. Those after the last one are no numbers.
+    fn blocks<E: Entry>((keys, width): Column<'_, E>, none: E) -> Vec<E> {
+        let mut blocks = vec![none; (keys.len() / width).next_multiple_of(BLOCK) * width];
+        for (at, key) in keys.iter().enumerate() {
+            let (token, entry) = (at / width, at % width);
+            blocks[token / BLOCK * BLOCK * width + entry * BLOCK + token % BLOCK] = *key;
+        }
+        blocks
+    }
+
+    /// Attends with all heads to tokens from `first` on, a group that shares keys at a time. Blocks from
+    /// `split` on are in the second part.
     fn attend_all<E: Entry>(
+        cpu: Cpu,
         q: &[f32],
-        [keys, values]: [[&[E]; 2]; 2],
-        (share, dim, width): (usize, usize, usize),
+        ([keys, values], none): ([Column<'_, E>; 2], E),
+        (share, dim): (usize, usize),
+        (first, split): (usize, usize),
     ) -> Vec<f32> {
-        let mut all = vec![0.0; q.len()];
+        let (blocks, width) = (blocks(keys, none), keys.1);
+        let (start, split) = (first / BLOCK * BLOCK, split * BLOCK);
+        let keys = [&blocks[start * width..split * width], &blocks[split * width..]];
+        let cut = (split * width).clamp(first * width, values.0.len());
+        let values = [&values.0[first * width..cut], &values.0[cut..]];
+        let seen = Seen { keys, values, skipped: first - start };
+        let (mut all, width) = (vec![0.0; q.len()], width * E::NUMBERS);
         let groups = q.chunks_exact(share * dim).zip(all.chunks_exact_mut(share * dim));
         for (head, (q, out)) in groups.enumerate() {
-            Cpu::detect().run(Attend { q, keys, values, head, dim, width, softcap: None, out });
+            cpu.run(Attend { q, seen, head, dim, width, softcap: None, out });
         }
         all
     }
 
-    /// Checks that attention over pairs is that over the rounded numbers.
-    fn check_pairs([q, keys, values]: [&[f32]; 3], (share, dim, width): (usize, usize, usize)) {
-        let rounded = |numbers: &[f32]| -> Vec<f32> {
-            numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
+    /// Computes attention in f64.
+    fn textbook(
+        q: &[f32],
+        [keys, values]: [&[f32]; 2],
+        (share, dim): (usize, usize),
+        first: usize,
+    ) -> Vec<f64> {
+        let width = q.len() / share;
+        let head = |(head, q): (usize, &[f32])| -> Vec<f64> {
+            let of =
+                |column: &[f32], t: usize, d: usize| f64::from(column[t * width + head / share * dim + d]);
+            let dot = |t: usize| (0..dim).map(|d| f64::from(q[d]) * of(keys, t, d)).sum::<f64>();
+            let weights: Vec<f64> = (first..keys.len() / width).map(|t| dot(t).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            let mean = |d: usize| (first..).zip(&weights).map(|(t, w)| w / sum * of(values, t, d)).sum();
+            (0..dim).map(mean).collect()
         };
-        let (near_keys, near_values) = (rounded(keys), rounded(values));
-        let (pair_keys, pair_values) = (to_pairs(keys, dim), to_pairs(values, dim));
-        let split = [pair_keys.split_at(width / 2).into(), pair_values.split_at(width / 2).into()];
-        let found = attend_all(q, split, (share, dim, width));
-        let exact = attend_all(q, [[&near_keys[..], &[]], [&near_values[..], &[]]], (share, dim, width));
-        for (found, exact) in found.iter().zip(&exact) {
-            assert!((found - exact).abs() < 1e-4, "{found}, not {exact}");
+        q.chunks(dim).enumerate().flat_map(head).collect()
+    }
+
+    fn assert_near(found: &[f32], exact: &[f64], of: &str) {
+        for (found, exact) in found.iter().zip(exact) {
+            assert!((f64::from(*found) - exact).abs() < 1e-4, "{of}: {found}, not {exact}");
         }
     }
 
     #[test]
     fn attention_is_that_of_the_textbook_wherever_keys_are_cut() {
-        for (seen, dim) in [(1, 8), (4, 32), (7, 20), (33, 64)] {
-            let (share, width) = (2, 3 * dim);
+        for (seen, share, dim) in [(1, 1, 8), (4, 2, 32), (7, 3, 20), (33, 4, 64), (50, 5, 33), (40, 9, 128)]
+        {
+            let width = 3 * dim;
             let number = |at: usize| ((at * 7919 + seen) % 1009) as f32 / 500.0 - 1.0;
-            let q: Vec<f32> = (0..2 * width).map(number).collect();
+            let q: Vec<f32> = (0..share * width).map(|at| number(at) / (dim as f32).sqrt()).collect();
             let keys: Vec<f32> = (0..seen * width).map(|at| number(at + 13)).collect();
             let values: Vec<f32> = (0..seen * width).map(|at| number(at + 101)).collect();
-            let cut_at = |split: usize| {
-                let (keys, values) = (keys.split_at(split * width), values.split_at(split * width));
-                attend_all(&q, [keys.into(), values.into()], (share, dim, width))
+            let columns = ([(&keys[..], width), (&values[..], width)], f32::NAN);
+            let rounded = |numbers: &[f32]| -> Vec<f32> {
+                numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
             };
-            let out = cut_at(0);
-            check_pairs([&q, &keys, &values], (share, dim, width));
-            for split in 1..=seen {
-                assert_eq!(cut_at(split), out, "{split} of {seen} keys apart");
-            }
-            for (head, (q, out)) in q.chunks(dim).zip(out.chunks(dim)).enumerate() {
-                let of = |column: &[f32], t: usize, d: usize| {
-                    f64::from(column[t * width + head / share * dim + d])
-                };
-                let dot = |t: usize| (0..dim).map(|d| f64::from(q[d]) * of(&keys, t, d)).sum::<f64>();
-                let weights: Vec<f64> = (0..seen).map(|t| dot(t).exp()).collect();
-                for (d, out) in out.iter().enumerate() {
-                    let sum: f64 = (0..seen).map(|t| weights[t] * of(&values, t, d)).sum();
-                    let exact = sum / weights.iter().sum::<f64>();
-                    assert!(
-                        (f64::from(*out) - exact).abs() < 1e-4,
-                        "{seen} seen, head {head}: {out}, not {exact}"
-                    );
+            let (near_keys, near_values) = (rounded(&keys), rounded(&values));
+            for (cpu, first) in Cpu::each().into_iter().flat_map(|cpu| [(cpu, 0), (cpu, seen / 2)]) {
+                let exact = textbook(&q, [&keys, &values], (share, dim), first);
+                let out = attend_all(cpu, &q, columns, (share, dim), (first, first / BLOCK));
+                assert_near(&out, &exact, &format!("{seen} seen of {dim} numbers"));
+                for split in first / BLOCK..=seen.div_ceil(BLOCK) {
+                    let apart = attend_all(cpu, &q, columns, (share, dim), (first, split));
+                    assert_eq!(apart, out, "{split} blocks of {seen} keys apart");
+                }
+                if dim.is_multiple_of(2) {
+                    let (keys, values) = (to_pairs(&keys, dim), to_pairs(&values, dim));
+                    let columns = ([(&keys[..], width / 2), (&values[..], width / 2)], u32::MAX);
+                    let out = attend_all(cpu, &q, columns, (share, dim), (first, first / BLOCK));
+                    let exact = textbook(&q, [&near_keys, &near_values], (share, dim), first);
+                    assert_near(&out, &exact, &format!("pairs, {seen} seen of {dim} numbers"));
                 }
             }
         }

@@ -7,6 +7,7 @@ use half::bf16;
 use pulp::Simd;
 
 use super::entry::Entry;
+use crate::cpu::decode::cache::BLOCK;
 
 /// The second number of a pair.
 const HIGH: u32 = 0xffff_0000;
@@ -34,58 +35,92 @@ impl Entry for u32 {
     const NUMBERS: usize = 2;
 
     #[inline(always)]
-    fn dots<S: Simd, const N: usize>(simd: S, q: &[f32], keys: &[u32], width: usize, scores: &mut [f32]) {
-        let count = q.len() / 2;
-        let (low, high) = q.split_at(count);
-        let ((low_head, low_tail), (high_head, high_tail)) = (S::as_simd_f32s(low), S::as_simd_f32s(high));
-        let keys: [_; N] = std::array::from_fn(|i| S::as_simd_u32s(&keys[i * width..][..count]));
-        let mut sums = [simd.splat_f32s(0.0); N];
-        for (at, (low, high)) in low_head.iter().zip(high_head).enumerate() {
-            for i in 0..N {
-                let key = wide_parts(simd, keys[i].0[at]);
-                sums[i] = simd.mul_add_f32s(key[0], *low, sums[i]);
-                sums[i] = simd.mul_add_f32s(key[1], *high, sums[i]);
+    fn dots<S: Simd, const N: usize>(simd: S, q: [&[f32]; N], keys: &[u32], scores: [&mut [f32]; N]) {
+        let half = q[0].len() / 2;
+        let q = q.map(|q| q.split_at(half)).map(|(low, high)| (low, &high[..half]));
+        for at in (0..BLOCK).step_by(S::F32_LANES) {
+            // Two sums of each query, since an addition waits for the one before it.
+            let mut sums = [[simd.splat_f32s(0.0); 2]; N];
+            for (d, pairs) in keys.chunks_exact(BLOCK).take(half).enumerate() {
+                let [low, high] = wide_parts(simd, S::as_simd_u32s(&pairs[at..at + S::F32_LANES]).0[0]);
+                for i in 0..N {
+                    sums[i][0] = simd.mul_add_f32s(low, simd.splat_f32s(q[i].0[d]), sums[i][0]);
+                    sums[i][1] = simd.mul_add_f32s(high, simd.splat_f32s(q[i].1[d]), sums[i][1]);
+                }
             }
-        }
-        for i in 0..N {
-            let tails = keys[i].1.iter().zip(low_tail.iter().zip(high_tail));
-            let tail: f32 = tails
-                .map(|(pair, (low, high))| {
-                    let key = parts(*pair);
-                    key[0] * low + key[1] * high
-                })
-                .sum();
-            scores[i] = simd.reduce_sum_f32s(sums[i]) + tail;
+            for i in 0..N {
+                let sum = simd.add_f32s(sums[i][0], sums[i][1]);
+                S::as_mut_simd_f32s(&mut scores[i][at..at + S::F32_LANES]).0[0] = sum;
+            }
         }
     }
 
     #[inline(always)]
     fn add_weighted<S: Simd, const N: usize>(
         simd: S,
-        weights: &[f32],
+        weights: [&[f32]; N],
         values: &[u32],
         width: usize,
-        out: &mut [f32],
+        out: [&mut [f32]; N],
     ) {
-        let count = out.len() / 2;
-        let (low, high) = out.split_at_mut(count);
-        let ((low_head, low_tail), (high_head, high_tail)) =
-            (S::as_mut_simd_f32s(low), S::as_mut_simd_f32s(high));
-        let values: [_; N] = std::array::from_fn(|i| S::as_simd_u32s(&values[i * width..][..count]));
-        let wide: [_; N] = std::array::from_fn(|i| simd.splat_f32s(weights[i]));
-        for (at, (low, high)) in low_head.iter_mut().zip(high_head).enumerate() {
-            for i in 0..N {
-                let value = wide_parts(simd, values[i].0[at]);
-                *low = simd.mul_add_f32s(wide[i], value[0], *low);
-                *high = simd.mul_add_f32s(wide[i], value[1], *high);
+        let (half, lanes) = (out[0].len() / 2, S::F32_LANES);
+        let mut out = out.map(|out| out.split_at_mut(half));
+        let mut at = 0;
+        while at + lanes <= half {
+            let out = &mut out.each_mut().map(|(low, high)| [&mut low[at..], &mut high[at..]]);
+            // As many sums as there are registers for.
+            if lanes < 16 || at + 2 * lanes > half {
+                add_vectors::<S, N, 1>(simd, weights, &values[at..], width, out);
+                at += lanes;
+            } else {
+                add_vectors::<S, N, 2>(simd, weights, &values[at..], width, out);
+                at += 2 * lanes;
             }
         }
-        for (at, (low, high)) in low_tail.iter_mut().zip(high_tail).enumerate() {
-            for i in 0..N {
-                let value = parts(values[i].1[at]);
-                *low += weights[i] * value[0];
-                *high += weights[i] * value[1];
+        for i in 0..N {
+            let (low, high) = &mut out[i];
+            for (weight, pairs) in weights[i].iter().zip(values.chunks(width)) {
+                for (at, pair) in pairs[..half].iter().enumerate().skip(at) {
+                    let value = parts(*pair);
+                    low[at] += weight * value[0];
+                    high[at] += weight * value[1];
+                }
             }
+        }
+    }
+}
+
+/// Adds the first `V` vectors of pairs of weighted values, to the lower and the upper half of each output.
+#[inline(always)]
+fn add_vectors<S: Simd, const N: usize, const V: usize>(
+    simd: S,
+    weights: [&[f32]; N],
+    values: &[u32],
+    width: usize,
+    out: &mut [[&mut [f32]; 2]; N],
+) {
+    let count = values.len().div_ceil(width);
+    let weights = weights.map(|weights| &weights[..count]);
+    let sums = |out: &[&mut [f32]; 2]| -> [[S::f32s; 2]; V] {
+        std::array::from_fn(|v| out.each_ref().map(|half| S::as_simd_f32s(half).0[v]))
+    };
+    let mut sums: [_; N] = std::array::from_fn(|i| sums(&out[i]));
+    for (t, pairs) in values.chunks(width).enumerate() {
+        let pairs = S::as_simd_u32s(&pairs[..V * S::F32_LANES]).0;
+        let value: [_; V] = std::array::from_fn(|v| wide_parts(simd, pairs[v]));
+        for i in 0..N {
+            let weight = simd.splat_f32s(weights[i][t]);
+            for v in 0..V {
+                for part in 0..2 {
+                    sums[i][v][part] = simd.mul_add_f32s(weight, value[v][part], sums[i][v][part]);
+                }
+            }
+        }
+    }
+    for i in 0..N {
+        for part in 0..2 {
+            let half = S::as_mut_simd_f32s(&mut *out[i][part]).0;
+            (0..V).for_each(|v| half[v] = sums[i][v][part]);
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Grads<'a> {
 
 impl Chunk {
     /// Adds the gradients of the inputs to `grads`, and replaces `grad_state`, with respect to the state
-    /// behind the chunk, by the one with respect to the state before it.
+    /// after the chunk, by the one with respect to the state before it.
     ///
     /// - `state`: before the chunk, `[dk, dv]`
     /// - `grad`: with respect to the outputs, `[c, dv]`

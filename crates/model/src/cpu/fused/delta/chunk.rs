@@ -104,7 +104,7 @@ impl Chunk {
         }
     }
 
-    /// Moves the state behind the chunk.
+    /// Moves the state past the chunk.
     #[inline(always)]
     pub(super) fn advance<S: Simd>(&self, simd: S, k: &[f32], state: &mut [f32]) {
         let c = self.grown.len();
