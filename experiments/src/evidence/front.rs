@@ -7,6 +7,7 @@ use turnwise_stats::Interval;
 use super::forest::{forest, labelled};
 use super::paired::{Difference, difference, difference_in};
 use super::runs::Runs;
+use super::second::headroom;
 use super::tables::{mean_of, percent, points, table};
 use crate::held_out::Digits;
 use crate::plan::Plan;
@@ -43,6 +44,8 @@ pub(super) fn pages(plan: &Plan, main: Option<&Runs>) -> Result<Vec<(String, Str
     };
     // Its links lead from its own folder.
     let text = text.replace("../docs/", "").replace("{{table}}", results(main, own.as_ref()).trim_end());
+    let headroom = Runs::of(plan, "e1")?.map_or_else(|| WAITING.into(), |runs| headroom(&runs));
+    let text = text.replace("{{headroom}}", headroom.trim_end());
     Ok(vec![("evidence.md".into(), text), (FIGURE.into(), figure(main, own.as_ref()))])
 }
 

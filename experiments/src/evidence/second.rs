@@ -46,7 +46,8 @@ fn gain(runs: &Runs, family: &str, kinds: &str, method: &str) -> Option<Differen
     difference_in(&runs.get(family, "grpo_min"), &runs.get(family, method), value)
 }
 
-fn headroom(runs: &Runs) -> String {
+/// Writes a row per kind of tasks: what the baseline gains by more rollouts.
+pub(super) fn headroom(runs: &Runs) -> String {
     let row = |(family, kinds, name): &(&str, &str, &str)| {
         let at_eight: Vec<f64> = runs
             .get(family, "grpo_min")
