@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use self::{cache::Cache, http::Client};
 use crate::endpoint::Endpoint;
-use crate::measure::{Matrix, Similarity, SimilarityError};
+use crate::measure::{Matrix, Similarity, SimilarityError, SimilaritySettings};
 
 /// Measures similarity for [`Endpoint`]: a connection and a cache of its vectors.
 pub(crate) struct Embeddings {
@@ -22,6 +22,12 @@ impl Similarity for Embeddings {
         let vectors = self.embed(&texts)?;
         let (rows, columns) = vectors.split_at(rows.len());
         Ok(rows.iter().map(|a| columns.iter().map(|b| cosine(a, b)).collect()).collect())
+    }
+}
+
+impl SimilaritySettings for Endpoint {
+    fn build(&self) -> Box<dyn Similarity> {
+        Box::new(Embeddings::new(self))
     }
 }
 

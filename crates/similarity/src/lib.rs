@@ -5,6 +5,8 @@
 //! run file. `ngram`, `lcs` and `permuted` compute locally; `endpoint` asks a server for embeddings and needs
 //! the cargo feature of that name.
 
+#[cfg(not(feature = "endpoint"))]
+mod absent;
 mod code;
 #[cfg(feature = "endpoint")]
 mod embeddings;
@@ -18,7 +20,7 @@ mod tokens;
 use turnwise_runfile::choice;
 
 pub use code::{code_of, normalised_code};
-pub use measure::{Matrix, Similarity, SimilarityError};
+pub use measure::{Matrix, Similarity, SimilarityError, SimilaritySettings};
 
 choice! {
     /// Chooses the similarity that shaping uses.
@@ -32,39 +34,15 @@ choice! {
         /// The n-gram measure with its values given to other programs: a control for experiments.
         "permuted" => Permuted(permuted::Permuted),
     }
+    /// Returns the settings of the measure chosen.
+    pub fn settings(&self) -> &dyn SimilaritySettings;
 }
 
 impl SimilarityConfig {
     /// Returns the measure chosen. Nothing is contacted before the first comparison.
     pub fn build(&self) -> Box<dyn Similarity> {
-        match self {
-            Self::Ngram(measure) => Box::new(*measure),
-            Self::Lcs(measure) => Box::new(*measure),
-            Self::Permuted(measure) => Box::new(*measure),
-            Self::Endpoint(endpoint) => connect(endpoint),
-        }
+        self.settings().build()
     }
-}
-
-#[cfg(feature = "endpoint")]
-fn connect(endpoint: &Endpoint) -> Box<dyn Similarity> {
-    Box::new(embeddings::Embeddings::new(endpoint))
-}
-
-/// Returns a measure whose error names the required cargo feature.
-#[cfg(not(feature = "endpoint"))]
-fn connect(_: &Endpoint) -> Box<dyn Similarity> {
-    struct Absent;
-
-    impl Similarity for Absent {
-        fn matrix(&self, _: &[&str], _: &[&str]) -> Result<Matrix, SimilarityError> {
-            let reason =
-                "this build can't ask a server; hint: build with `--features turnwise-similarity/endpoint`";
-            Err(SimilarityError { measure: "endpoint", reason: reason.into() })
-        }
-    }
-
-    Box::new(Absent)
 }
 
 #[cfg(test)]

@@ -19,3 +19,16 @@ pub trait Similarity: Send + Sync {
     /// to all.
     fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
 }
+
+/// Builds a measure from its keys in a run file.
+pub trait SimilaritySettings {
+    /// Returns the measure. Nothing is contacted before the first comparison.
+    fn build(&self) -> Box<dyn Similarity>;
+}
+
+/// A measure without state is built from a copy.
+impl<M: Similarity + Copy + 'static> SimilaritySettings for M {
+    fn build(&self) -> Box<dyn Similarity> {
+        Box::new(*self)
+    }
+}
