@@ -7,7 +7,7 @@
 //     decode B     B sequences, 64 tokens in and 128 sampled from the whole vocabulary
 //     turns T      eight trajectories of T turns with a cache: a prompt of 64 tokens that they share, 16
 //                  sampled a turn, 32 of observation between
-//     greedy N     the N likeliest tokens behind a fixed prompt, as a list
+//     greedy N     the N likeliest tokens after a fixed prompt, as a list
 //     peak         the most memory that this process has held, in bytes
 //
 // Work is answered with its cost in seconds, {"wall": ..., "cpu": ...}. The last argument is the type of the
@@ -102,7 +102,7 @@ static void begin(int count, int room, int greedy) {
     play.batch.n_tokens = 0;
 }
 
-// Queues a token behind a sequence; the last one that is queued gets logits.
+// Queues a token after a sequence; the last one that is queued gets logits.
 static void put(int row, int token, int is_last) {
     int at = play.batch.n_tokens++;
     play.batch.token[at] = token;
@@ -123,7 +123,7 @@ static void forward(void) {
     play.batch.n_tokens = 0;
 }
 
-// Samples `new` tokens behind every sequence. The last one is queued without being read: text that follows
+// Samples `new` tokens after every sequence. The last one is queued without being read: text that follows
 // may be read with it. Those of the first sequence go to `said`.
 static void sample(int new, int has_logits, int *said) {
     for (int step = 0; step < new; step++) {

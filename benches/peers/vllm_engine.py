@@ -2,11 +2,11 @@
 
     vllm_engine.py FOLDER float32|bfloat16 THREADS
 
-    prefill      eight prompts of 256 tokens, with a token sampled behind each, as vLLM can't sample none
+    prefill      eight prompts of 256 tokens, with a token sampled after each, as vLLM can't sample none
     decode B     B sequences, 64 tokens in and 128 sampled from the whole vocabulary
     turns T      eight trajectories of T turns: a prompt of 64 tokens, 16 sampled a turn, 32 of observation between. Each turn is
                  a call of generate with all tokens so far, whose cached prefixes vLLM finds
-    greedy N     the N likeliest tokens behind a fixed prompt, as a list
+    greedy N     the N likeliest tokens after a fixed prompt, as a list
     peak         the most memory that this process has held, in bytes
 
 Work is answered with its cost in seconds, {"wall": …, "cpu": …}.

@@ -19,7 +19,7 @@ const WEIGHTS: [&str; 3] = ["f32", "bf16", "int8"];
 /// The works that are measured.
 const WORK: [&str; 5] = ["prefill", "decode 1", "decode 8", "decode 32", "turns 8"];
 
-/// Greedy tokens behind a fixed prompt that are compared.
+/// Greedy tokens after a fixed prompt that are compared.
 const GREEDY: usize = 64;
 
 #[derive(Args)]

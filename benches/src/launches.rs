@@ -12,7 +12,7 @@ use turnwise_trainer::{backend, generator_in};
 
 use crate::serve::Type;
 
-/// Tokens of a prompt, and decoding steps behind it.
+/// Tokens of a prompt, and decoding steps after it.
 const TOKENS: usize = 64;
 
 #[derive(Args)]
@@ -66,7 +66,7 @@ impl Launches {
     }
 }
 
-/// Returns the mean of launches and of milliseconds over the steps behind a prompt and one step that compiles
+/// Returns the mean of launches and of milliseconds over the steps after a prompt and one step that compiles
 /// kernels.
 fn measure(mut step: impl FnMut(usize) -> Result<()>) -> Result<(f64, f64)> {
     step(0)?;

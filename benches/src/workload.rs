@@ -15,7 +15,7 @@ use turnwise_trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
 
 use crate::{Sequence, groups};
 
-/// Tokens of a prompt, and sampled behind it.
+/// Tokens of a prompt, and sampled after it.
 pub const PROMPT: usize = 64;
 /// Tokens that decoding samples per sequence.
 pub const NEW: usize = 128;
@@ -26,7 +26,7 @@ pub const COLUMNS: usize = 256;
 /// Turns of a GTPO step's trajectories, and tokens of the observation between two of them.
 const TURNS: usize = 4;
 const OBSERVATION: usize = 16;
-/// Tokens of a turn, and of the observation behind it, where trajectories have many turns.
+/// Tokens of a turn, and of the observation after it, where trajectories have many turns.
 const SHORT: [usize; 2] = [16, 32];
 
 const TOKENIZER: &[u8] = include_bytes!("../../models/tiny/tokenizer.json");
@@ -150,7 +150,7 @@ impl Workload {
         self.generator = Some(generator);
     }
 
-    /// Returns the `new` likeliest tokens behind a fixed prompt, whose token `i` is `100 + 37·i`, modulo the
+    /// Returns the `new` likeliest tokens after a fixed prompt, whose token `i` is `100 + 37·i`, modulo the
     /// size of the vocabulary.
     pub fn greedy(&self, new: usize) -> Vec<TokenId> {
         let bound = self.model().config().vocab_size;

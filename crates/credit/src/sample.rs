@@ -69,7 +69,7 @@ impl Sample {
         };
         for (j, span) in turns {
             let turn = &trajectory.turns[j];
-            // Tokens behind it are the turn's too, up to the next one.
+            // Tokens after it are the turn's too, up to the next one.
             sample.turns[span.start..].fill(j as u32);
             sample.mask[span.clone()].fill(in_loss);
             sample.advantages[span.clone()].fill(advantages[j] as f32);

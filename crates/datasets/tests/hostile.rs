@@ -90,7 +90,7 @@ fn what_a_table_states_of_itself_costs_no_memory() {
         (schema(&vec![1; 5_000]), "more than 64 levels"),
         (schema(&[1 << 30]), "damaged or cut short"),
         ([&[0x15, 2, 0x19, 0xfc][..], &huge].concat(), "damaged or cut short"),
-        // The schema behind a field that hides it.
+        // The schema after a field that hides it.
         ([&[0x48, 0][..], &schema(&[1 << 30])].concat(), "damaged or cut short"),
         // A field with another type than its own.
         ([&[0x15, 2, 0x15, 2][..], &[0]].concat(), "damaged or cut short"),

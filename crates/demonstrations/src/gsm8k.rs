@@ -56,7 +56,7 @@ pub(crate) fn read(keys: &Map<String, Json>, question: &str, answer: &str) -> Re
     Ok(Row { messages, tools: vec![json!(ToolSpec::python())], ..Row::default() })
 }
 
-/// Returns the text before the first annotation, the annotation, and the text behind it.
+/// Returns the text before the first annotation, the annotation, and the text after it.
 fn annotated(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("<<")?;
     let (annotation, behind) = rest.split_once(">>")?;

@@ -42,7 +42,7 @@ pub(crate) fn written(conversation: &Conversation, format: &dyn CallFormat, desc
 }
 
 /// Returns the text of a turn: the policy's own words if the format reads the turn's calls in them, else the
-/// content with the calls behind it.
+/// content with the calls after it.
 fn text(message: &Json, format: &dyn CallFormat, said: Option<&str>) -> String {
     let calls = calls::of(message);
     let same = |read: &ToolCall, call: &ToolCall| read.name == call.name && read.arguments == call.arguments;

@@ -158,7 +158,7 @@ pub(crate) fn parse(text: &str) -> Option<Answer> {
 /// Pairs of math marks.
 const MATH: [(&str, &str); 3] = [("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
 
-/// Returns the text inside boxes and one pair of math marks, whether there is math, and the text behind.
+/// Returns the text inside boxes and one pair of math marks, whether there is math, and the text after them.
 fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
     let (mut math, mut behind) = (false, "");
     loop {

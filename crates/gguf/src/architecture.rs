@@ -26,7 +26,7 @@ pub(crate) struct Architecture {
     pub(crate) mixers: Mixers,
     /// Every layer has experts instead of one MLP.
     pub(crate) experts: bool,
-    /// A file's names of the norm behind the layers.
+    /// A file's names of the norm after the layers.
     pub(crate) last_norms: &'static [&'static str],
     pub(crate) names: Names,
     /// Writes the keys that other families lack.
@@ -76,7 +76,7 @@ pub(crate) struct Shape {
     pub(crate) hidden: usize,
     pub(crate) inner: usize,
     pub(crate) layers: usize,
-    /// Layers behind them that predict several tokens, and are left out.
+    /// Layers after them that predict several tokens, and are left out.
     pub(crate) ahead: usize,
     pub(crate) heads: usize,
     pub(crate) key_value_heads: usize,

@@ -61,7 +61,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    // Behind the layers there may be others that predict several tokens.
+    // After the layers there may be others that predict several tokens.
     let ahead = keys.optional_size("nextn_predict_layers")?.unwrap_or(0);
     let layers = keys.size("block_count")?.checked_sub(ahead).filter(|layers| *layers > 0);
     let layers =

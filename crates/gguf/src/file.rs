@@ -190,7 +190,7 @@ fn tensor(head: &mut Head) -> Result<TensorInfo, String> {
     Ok(TensorInfo { name, shape, kind, start, bytes })
 }
 
-/// Checks that all tensors lie in the file, one behind the other.
+/// Checks that all tensors lie in the file, one after the other.
 fn place(tensors: &mut [TensorInfo], data: u64, alignment: u64, size: u64) -> Result<(), String> {
     for tensor in tensors.iter_mut() {
         if !tensor.start.is_multiple_of(alignment) {

@@ -8,7 +8,7 @@ pub(crate) enum Order {
     /// Rows of queries and keys, in heads of `dim`. llama.cpp rotates neighbouring pairs for the llama
     /// architecture, and Hugging Face the halves of a head.
     Pairs { dim: usize },
-    /// Heads of values, each of `size`, behind `skip` others. A folder has the `each` heads of a key's head
+    /// Heads of values, each of `size`, after `skip` others. A folder has the `each` heads of a key's head
     /// side by side, and a file has the first ones of all `groups` first.
     Dealt { skip: usize, size: usize, groups: usize, each: usize },
 }

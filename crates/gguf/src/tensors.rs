@@ -245,7 +245,7 @@ pub(crate) fn holds_decays(gguf: &str) -> bool {
     gguf.split('.').nth(2) == Some(DECAYS)
 }
 
-/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one behind the other:
+/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one after the other:
 /// several if it is a stack of experts. Kernels have a dimension of channels there.
 pub(crate) fn in_folder(tensor: &TensorInfo, name: &str) -> Vec<(String, Vec<usize>)> {
     let mut shape = tensor.shape.clone();

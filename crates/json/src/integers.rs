@@ -61,7 +61,7 @@ fn next(json: &str, from: usize) -> Option<Range<usize>> {
     None
 }
 
-/// Returns the place behind a text. `at` is its first byte.
+/// Returns the place after a text. `at` is its first byte.
 pub(crate) fn after_text(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() {
         match bytes[at] {

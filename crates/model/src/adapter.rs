@@ -48,7 +48,7 @@ impl Block {
 }
 
 impl Mlp {
-    /// Lists the layers, by their paths behind `at`.
+    /// Lists the layers, by their paths after `at`.
     fn linears_mut(&mut self, at: &str) -> Vec<(String, &mut Linear)> {
         let all = [
             ("gate_proj", self.gate_proj.as_mut()),

@@ -138,7 +138,7 @@ const WHOLE: &str = "the block has this layer";
 /// Builds the layers of one block.
 struct Parts<'a, 'b, S> {
     builder: &'a mut Builder<'b, S>,
-    /// Path of the block, with a dot behind it.
+    /// Path of the block, with a dot after it.
     at: String,
     names: Names,
     linears: Vec<LinearShape>,

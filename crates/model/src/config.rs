@@ -21,7 +21,7 @@ pub struct ModelConfig {
     pub norms_less_one: bool,
     /// Factor of the input embedding, 1 in most families.
     pub embedding_scale: f64,
-    /// Arithmetic behind the output matrix.
+    /// Arithmetic after the output matrix.
     pub logits: LogitConfig,
     /// Whether the input embedding is the output matrix too.
     pub tied_embeddings: bool,

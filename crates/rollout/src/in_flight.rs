@@ -45,7 +45,7 @@ pub(crate) struct InFlight<'a> {
     session: Option<Box<dyn Session + 'a>>,
     /// Positions of the turn's calls that the session answers.
     own: Vec<usize>,
-    /// Whether the session ends the trajectory behind this turn.
+    /// Whether the session ends the trajectory after this turn.
     ended_by_session: bool,
     /// Faults of the environment that have cost sessions.
     retries: Retries,

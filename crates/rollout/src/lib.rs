@@ -36,7 +36,7 @@ pub use game::Game;
 pub use limits::Limits;
 pub use lost::Lost;
 pub use messages::{offer, opening, outputs};
-pub use play::{Played, play, play_telling};
+pub use play::{Played, play, play_streaming};
 pub use policy::{Policy, PolicyError};
 pub use turn_end::{TurnEnd, TurnWatch};
 pub use turns::{Batch, Shard, Turns};

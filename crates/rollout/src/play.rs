@@ -52,7 +52,7 @@ pub fn play(
     policy: &mut dyn Policy,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Played, PolicyError> {
-    play_telling(game, tasks, samples, policy, progress, &mut |_, _| {})
+    play_streaming(game, tasks, samples, policy, progress, &mut |_, _| {})
 }
 
 /// Plays as [`play`], and passes each ended trajectory to `ended` at once. `ended` gets the index of the task
@@ -60,7 +60,7 @@ pub fn play(
 ///
 /// # Errors
 /// If the policy can't sample at all.
-pub fn play_telling(
+pub fn play_streaming(
     game: &Game<'_>,
     tasks: &[&Task],
     samples: u32,

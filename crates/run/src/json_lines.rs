@@ -49,7 +49,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, steps: usize) -> io::Result<Vec<T>
     Ok(leading(&bytes(path)?, steps).0)
 }
 
-/// Removes everything behind the lines that [`read`] returns, and returns those.
+/// Removes everything after the lines that [`read`] returns, and returns those.
 ///
 /// # Errors
 /// The system's.

@@ -32,7 +32,7 @@ pub struct UnknownName {
 /// );
 /// ```
 ///
-/// A line holds the name and the variant. The text behind the enum's name is its kind in error messages.
+/// A line holds the name and the variant. The text after the enum's name is its kind in error messages.
 /// Lines may go on with `= value` if a method follows that returns it in a box, as in
 /// `pub fn build(self) -> Box<dyn Trait>;`.
 #[macro_export]

@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-/// Returns the parts of the key before a `=`, and the text behind that. Parts are bare or in quotes, as in
+/// Returns the parts of the key before a `=`, and the text after that. Parts are bare or in quotes, as in
 /// TOML.
 fn key_path(text: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
     let (mut path, mut rest) = (Vec::new(), text);

@@ -43,7 +43,7 @@ impl Softmax {
 }
 
 /// Returns the first weight at which a sum exceeds `left`, and takes those before it from `left`. If rounding
-/// leaves a rest behind the last weight, the last one above zero gets it.
+/// leaves a rest past the last weight, the last one above zero gets it.
 fn inverse_cdf(weights: impl Iterator<Item = f64>, left: &mut f64) -> usize {
     let mut last = 0;
     for (at, weight) in weights.enumerate() {

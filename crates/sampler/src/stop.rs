@@ -1,4 +1,4 @@
-//! Decides when a turn ends: at a stop token, behind a stop string, or at its limit of tokens.
+//! Decides when a turn ends: at a stop token, after a stop string, or at its limit of tokens.
 
 use turnwise_trajectory::{Finish, TokenId};
 

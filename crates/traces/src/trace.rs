@@ -48,7 +48,7 @@ pub struct Call {
     pub diverged: bool,
     /// The text of the sampled tokens; empty where it isn't known.
     pub text: String,
-    /// The text of the prompt behind its parent; empty where it isn't known.
+    /// The text of the prompt after its parent; empty where it isn't known.
     pub said: String,
     /// The calls of tools in the text.
     pub tools: Vec<CallRecord>,
@@ -86,7 +86,7 @@ impl Trace {
         self.calls[place].parent.map_or(0, |parent| self.calls[parent].end())
     }
 
-    /// Returns the tokens that a call reads behind its parent.
+    /// Returns the tokens that a call reads after its parent.
     pub(crate) fn context(&self, place: usize) -> &[TokenId] {
         &self.calls[place].prompt[self.start(place)..]
     }

@@ -32,7 +32,7 @@ fn split<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t>>, TraceError>
 
 impl Traces {
     /// Adds the traces of a file, in any of the formats. A trace that doesn't say its name is called like the
-    /// file, and like the file and the line if it begins behind the first. Returns the index of the last one.
+    /// file, and like the file and the line if it begins after the first. Returns the index of the last one.
     ///
     /// # Errors
     /// The place and the key of the first fault.

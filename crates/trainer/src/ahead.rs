@@ -66,7 +66,7 @@ enum Beside {
 
 /// Learns from a step's rollouts while the next step is played with the policy of this moment.
 ///
-/// Several ranks play further rounds of `rollout.refill` behind the update, since they agree on them.
+/// Several ranks play further rounds of `rollout.refill` after the update, since they agree on them.
 ///
 /// # Errors
 /// If the step can't be learnt. An error of the play belongs to the next step.

@@ -329,7 +329,7 @@ fn by_turn(played: &Trajectory, values: &[Vec<f32>]) -> Option<Vec<Vec<f64>>> {
     }
     let rounded = |value: &f32| (f64::from(*value) * 1e5).round() / 1e5;
     let mut turns: Vec<Vec<f64>> = values.iter().map(|turn| turn.iter().map(rounded).collect()).collect();
-    // Turns behind the last one with a trained token.
+    // Turns after the last one with a trained token.
     turns.resize(played.turns.len(), Vec::new());
     Some(turns)
 }

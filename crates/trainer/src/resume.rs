@@ -214,7 +214,7 @@ pub(crate) fn same_tasks(one: &str, other: &str) -> bool {
 }
 
 /// Returns the SHA-256 of all tasks, in their order. An outside environment names its tasks later. The digest
-/// then holds their numbers, and behind a colon the tools and the opening of one task.
+/// then holds their numbers, and after a colon the tools and the opening of one task.
 pub(crate) fn digest(env: &dyn Env) -> String {
     let mut tasks = Digested::default();
     for (known, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {

@@ -232,7 +232,7 @@ impl Trainer {
     }
 
     /// Returns the training columns of all trajectories, group by group. With importance weights,
-    /// and behind a sampler that rounds, the ratio is to the policy as the trainer computes it. The sampler's
+    /// and with a sampler that rounds, the ratio is to the policy as the trainer computes it. The sampler's
     /// log-probabilities then only weigh the tokens.
     fn samples<'s>(
         &self,

@@ -243,7 +243,7 @@ impl<'a> Running<'a> {
     /// that ends the run, as rank 0 finds it.
     fn guard(&mut self) -> Result<Option<Finding>, TrainError> {
         let watched = Watched {
-            // Behind an update the policy has moved from the one that played.
+            // After an update the policy has moved from the one that played.
             on_policy: self.options.rollouts.is_on_policy() && self.config.rollout.lag == 0,
             rounding: Rounding::of(self.config),
             loss: self.config.loss.name(),

@@ -21,7 +21,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Appends a turn behind its context.
+    /// Appends a turn after its context.
     fn push(&mut self, number: usize, context: &[TokenId], turn: &Turn) {
         self.tokens.extend_from_slice(context);
         let start = self.tokens.len();

@@ -55,7 +55,7 @@ pub struct Branch {
     /// The index of the turn that it continues. None begins with the branch's context.
     #[serde(default)]
     pub parent: Option<usize>,
-    /// Context before the turn, behind its parent. Never sampled, never trained on.
+    /// Context before the turn, after its parent. Never sampled, never trained on.
     pub context: Vec<TokenId>,
     /// Whether its prompt holds an answer that was changed since it was sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -67,7 +67,7 @@ def in_pairs(rows, heads):
 
 
 def dealt(values, axis, skip, size, config):
-    """llama.cpp's order of the heads of values, each of `size`, behind `skip` others: the first of every key's, then the next."""
+    """llama.cpp's order of the heads of values, each of `size`, after `skip` others: the first of every key's, then the next."""
     values = np.moveaxis(values, axis, 0)
     keys, behind = config["linear_num_key_heads"], values[skip:]
     behind = behind.reshape(keys, -1, size, *values.shape[1:]).swapaxes(0, 1).reshape(behind.shape)

@@ -5,7 +5,7 @@
 A line of expected.jsonl is a template and a conversation of conversations.json:
 
 - `turns`: of each assistant message `prompt`, the ids of the prompt that the template makes of the messages before it,
-  and `turn`, the ids that it writes behind that prompt, up to the token that ends the turn,
+  and `turn`, the ids that it writes after that prompt, up to the token that ends the turn,
 - `whole`: the ids of the conversation up to its last assistant message,
 - `mask`: `assistant_masks` of those, where the template marks what the assistant writes.
 

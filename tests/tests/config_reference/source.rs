@@ -291,7 +291,7 @@ fn fields(body: &[&str], all_optional: bool, file: &Path, ranges: &[Named]) -> V
         let declared = line.strip_prefix("pub ").unwrap_or(line).trim_end_matches(',').split_once(": ");
         // `$field: $kind` stands for the keys of whoever uses the macro.
         if let Some((name, kind)) = declared.filter(|_| !line.contains("$field")) {
-            // A macro's fields have their defaults behind them.
+            // A macro's fields have their defaults after them.
             let kind = kind.split(" = ").next().unwrap_or(kind);
             let optional =
                 all_optional || before.attributes.contains("default") || kind.starts_with("Option<");
@@ -321,7 +321,7 @@ fn variants(body: &[&str]) -> Vec<Variant> {
             Some((key, declared)) => (Some(key.trim_start_matches('"').to_string()), declared),
             None => (before.renamed(), line),
         };
-        // Behind ` = ` a line of `names!` has what the name stands for.
+        // After ` = ` a line of `names!` has what the name stands for.
         let declared = declared.trim_end_matches(',').split(" = ").next().unwrap_or(declared);
         let (name, holds) = match declared.split_once('(') {
             Some((name, holds)) => (name, Some(bare(holds.trim_end_matches(')')).to_string())),

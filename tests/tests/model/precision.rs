@@ -20,7 +20,7 @@ fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Generation
     GenerationRequest { key: u64::from(sample), tokens, max_new, rng }
 }
 
-/// Returns log-probabilities of the tokens behind the first one, which are fed one at a time in a batch.
+/// Returns log-probabilities of the tokens after the first one, which are fed one at a time in a batch.
 fn logprobs(model: &HostModel, rows: &[Vec<u32>]) -> Vec<f64> {
     let mut caches = vec![HostCache::default(); rows.len()];
     let mut found = Vec::new();
@@ -57,7 +57,7 @@ fn gap(model: &Transformer, precision: HostPrecision, rows: &[Vec<u32>]) -> Gap 
     Gap { mean, most: gaps[(gaps.len() * 999).div_ceil(1000) - 1] }
 }
 
-/// Returns text that a model samples in f32 behind prompts, with the prompts.
+/// Returns text that a model samples in f32 after prompts, with the prompts.
 fn sampled(model: &Transformer, prompts: &[Vec<u32>], max_new: usize) -> Vec<Vec<u32>> {
     let mut generator = Generator::on_host(Arc::new(HostModel::of(model)), Sampling::default());
     let requests: Vec<GenerationRequest<'_>> =

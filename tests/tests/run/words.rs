@@ -27,7 +27,7 @@ fn the_scale_of_an_adapter_changes_at_the_restart() {
     );
     let base = || load_model(&model_folder("tiny"), &device()).unwrap();
     let checkpoint = |step: usize| folder.join(format!("checkpoints/step_{step:05}"));
-    // The first rollouts behind the restart are sampled by the adapter of step 2 with the new scale.
+    // The first rollouts after the restart are sampled by the adapter of step 2 with the new scale.
     let adapter = checkpoint(2).join("adapter");
     let config = LoraConfig { alpha: 24.0, ..adapter_config(&adapter).unwrap() };
     let (louder, before) =

@@ -22,7 +22,7 @@ pub(crate) struct Credit {
     /// A run directory, a file that `turnwise rollout --out` wrote, or groups as `turnwise score` reads them
     #[arg(value_name = "RUN|FILE")]
     rollouts: PathBuf,
-    /// Estimators, each with settings behind plus signs, as in gtpo+gamma=1+shaping.alpha=0; a key without a
+    /// Estimators, each with settings after plus signs, as in gtpo+gamma=1+shaping.alpha=0; a key without a
     /// dot belongs to the estimator [default: every estimator]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     estimators: Vec<String>,

@@ -1,4 +1,4 @@
-"""Asks a sub-agent under its own limit, and another one behind it, beside its conversation."""
+"""Asks a sub-agent under its own limit, and another one after it, beside its conversation."""
 from endpoint import chat, end, task
 
 of = task()

@@ -148,7 +148,7 @@ fn answers_that_smolagents_rewrites_diverge_unless_its_model_sends_them_as_sampl
     let mut counted = 0;
     for kind in ["calls", "code"] {
         for calls in played.of(kind) {
-            // Its memory writes "Calling tools:" behind each answer.
+            // Its memory writes "Calling tools:" after each answer.
             let rewritten = calls[1..].iter().filter(|call| call["parent"].is_null()).count();
             assert_eq!(diverged(calls), rewritten, "{kind}: {calls:?}");
             counted += rewritten;

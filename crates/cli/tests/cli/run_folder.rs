@@ -36,7 +36,7 @@ fn with_a_huge_weight(folder: &Path) -> PathBuf {
     }
     let file = folder.join("model.safetensors");
     let mut bytes = std::fs::read(&file).unwrap();
-    // The embedding is the first tensor behind the header, whose length comes first.
+    // The embedding is the first tensor after the header, whose length comes first.
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     bytes[8 + header..][..4].copy_from_slice(&2.5e19_f32.to_le_bytes());
     std::fs::write(&file, bytes).unwrap();

@@ -246,7 +246,7 @@ fn turns_of_a_session_continue_exact_tokens_and_are_recorded_when_the_server_end
         [&Value::Null, &json!(0), &json!(1)]
     );
 
-    // The same sessions again are the same bytes, behind those that are there.
+    // The same sessions again are the same bytes, after those that are there.
     let served = Served::tiny(&["--record", arg(&record)]);
     assert_eq!(converse(&served, "a"), turns);
     served.end();

@@ -220,7 +220,7 @@ fn is_the_record(path: &Path, line: usize, record: &str) -> Option<bool> {
         .into_iter()
         .chain(turns.iter().flat_map(|turn| [list(&turn["tokens"]), list(&turn["observation"])].concat()))
         .collect();
-    // The template's text ends with a line break behind the last turn.
+    // The template's text ends with a line break after the last turn.
     let ids = tokens.iter().map(|token| &token["id"]).take(whole.len());
     Some(ids.eq(whole.iter()))
 }

@@ -12,7 +12,7 @@ use crate::table::leaf::Leaf;
 pub(super) struct Field {
     name: String,
     there: i16,
-    /// Its first leaf, and the first one behind it.
+    /// Its first leaf, and the first one after it.
     leaves: std::ops::Range<usize>,
     shape: Shape,
 }

@@ -67,7 +67,7 @@ pub(super) fn description(bytes: &[u8]) -> Result<(), String> {
     schema(&rest[rest.len() - length..])
 }
 
-/// Checks the schema, which has to be the second field: behind others it could be hidden.
+/// Checks the schema, which has to be the second field: after others it could be hidden.
 fn schema(bytes: &[u8]) -> Result<(), String> {
     let (mut children, mut groups) = (0, Vec::new());
     let mut compact = Compact::new(bytes);

@@ -59,7 +59,7 @@ pub(super) enum Kind {
         values: u32,
         encoding: Encoding,
     },
-    /// Levels stand in the unpacked page, each behind its length.
+    /// Levels stand in the unpacked page, each after its length.
     Data {
         values: u32,
         encoding: Encoding,

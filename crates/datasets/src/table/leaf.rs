@@ -104,7 +104,7 @@ pub(super) fn open(pages: Pages, about: ColumnDescPtr) -> Box<dyn Leaf> {
     }
 }
 
-/// Returns the places behind the point, if the column holds decimal numbers.
+/// Returns the places after the point, if the column holds decimal numbers.
 fn decimal_scale(about: &ColumnDescPtr) -> Option<u32> {
     let has_numbers = matches!(
         about.physical_type(),

@@ -30,7 +30,7 @@ impl Packing {
         Err(format!("compressed with {name}, which isn't read"))
     }
 
-    /// Returns levels and the bytes that were packed behind them. Fails unless those are `size` bytes.
+    /// Returns levels and the bytes that were packed after them. Fails unless those are `size` bytes.
     pub(super) fn unpack(self, levels: &[u8], packed: &[u8], size: usize) -> Result<Vec<u8>, String> {
         let start = levels.len();
         let damaged =

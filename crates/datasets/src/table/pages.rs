@@ -123,7 +123,7 @@ impl Pages {
         Ok(Some(page))
     }
 
-    /// Returns a page without its packing, which begins behind the levels.
+    /// Returns a page without its packing, which begins after the levels.
     fn unpacked(&self, stored: &Bytes, levels: usize, size: usize, is_packed: bool) -> Result<Bytes, String> {
         if self.packing == Packing::None || !is_packed {
             return if stored.len() == size { Ok(stored.clone()) } else { Err(DAMAGED.into()) };
@@ -185,7 +185,7 @@ impl Pages {
     }
 }
 
-/// Returns the bytes behind levels, whose length stands before them.
+/// Returns the bytes after levels, whose length stands before them.
 fn behind_levels(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.get(u32::from_le_bytes(*length) as usize..)

@@ -181,7 +181,7 @@ fn what_is_too_long_is_cut_behind_a_turn_or_left_out_and_counted() {
     let rendering = named("hermes_tools");
     let long = json!({"messages": [message("user", &"word ".repeat(200)), message("assistant", "No.")]});
     let [whole] = write(&rendering, &chat(), TrainOn::Assistant).try_into().unwrap();
-    // The third turn has more tokens than that, with the line break behind it.
+    // The third turn has more tokens than that, with the line break after it.
     let max_tokens = whole.tokens.len() - 3;
     let rows = [chat(), long, json!({"messages": [message("user", "?"), message("assistant", "Yes.")]})];
     let config = |too_long: TooLong| DataConfig {
@@ -226,7 +226,7 @@ fn a_conversation_is_read_as_far_as_it_fits() {
     let (short, long) = (made(row(200, "?")), made(row(20_000, "?")));
     assert_eq!(short.sequences, long.sequences);
     assert_eq!((short.report.cut.count, long.report.cut.count), (1, 1));
-    // A trained turn behind that place is too long.
+    // A trained turn past that place is too long.
     let mut late = row(20_000, "?");
     for message in late["messages"].as_array_mut().unwrap() {
         if message["role"] == "assistant" {

@@ -40,7 +40,7 @@ SPLITS = {"train": [line for at, line in enumerate(LINES) if at % 10 != 9], "hel
 
 
 def search(query):
-    """Returns the best paragraphs, each behind the name of its document."""
+    """Returns the best paragraphs, each after the name of its document."""
     # Words only: a model's query isn't in FTS5's language.
     words = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", query))
     if not words:

@@ -1,4 +1,4 @@
-//! Runs the programs of an agent: one per trajectory, with its task and its endpoint, and the check behind
+//! Runs the programs of an agent: one per trajectory, with its task and its endpoint, and the check after
 //! it.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub struct Agent {
     pub(super) rows: HashMap<String, String>,
     pub(super) command: Vec<String>,
     pub(super) check: Option<Vec<String>>,
-    /// Time for a program, and for the check behind it.
+    /// Time for a program, and for the check after it.
     pub(super) limit: Duration,
     pub(super) at_once: usize,
     pub(super) log: Arc<Log>,

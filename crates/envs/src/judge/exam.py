@@ -7,7 +7,7 @@ class Unanswered(BaseException):
 
 
 class Patient(ast.NodeTransformer):
-    """Goes on behind a check or a round of a loop that lacks a result, so that few rounds collect all calls."""
+    """Goes on past a check or a round of a loop that lacks a result, so that few rounds collect all calls."""
 
     def patient(self, body):
         caught = ast.ExceptHandler(type=ast.Name("Unanswered", ast.Load()), name=None, body=[ast.Pass()])

@@ -66,7 +66,7 @@ impl Permits {
 
     /// Wakes those that wait for a permit: a session can be given up now.
     pub(crate) fn wake(&self) {
-        // The lock orders this behind the check of a thread that is about to wait.
+        // The lock orders this after the check of a thread that is about to wait.
         drop(self.taken());
         self.freed.notify_all();
     }

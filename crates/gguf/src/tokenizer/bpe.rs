@@ -12,7 +12,7 @@ use crate::metadata::Metadata;
 enum Split {
     /// GPT-2's own expression, which the byte-level step knows.
     Gpt2,
-    /// The same behind single digits.
+    /// The same after single digits.
     Digits,
     /// An expression.
     Expression(String),

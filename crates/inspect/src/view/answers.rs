@@ -125,7 +125,7 @@ struct BranchAnswer<'a> {
     /// The index of the turn that it continues.
     parent: Option<usize>,
     diverged: bool,
-    /// The tokens that the model read behind that turn.
+    /// The tokens that the model read after that turn.
     context: Tokens<'a>,
 }
 

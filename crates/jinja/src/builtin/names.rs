@@ -1,6 +1,6 @@
 //! The names that a template may use: of filters, tests, functions and methods of texts.
 
-/// The names behind `|`.
+/// The names after `|`.
 pub(crate) const FILTERS: [&str; 49] = [
     "abs",
     "attr",
@@ -53,7 +53,7 @@ pub(crate) const FILTERS: [&str; 49] = [
     "wordcount",
 ];
 
-/// The names behind `is`.
+/// The names after `is`.
 pub(crate) const TESTS: [&str; 39] = [
     "odd",
     "even",

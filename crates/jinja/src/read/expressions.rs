@@ -202,7 +202,7 @@ impl Parser {
         })
     }
 
-    /// Parses items up to a bracket, with commas between them and perhaps behind the last.
+    /// Parses items up to a bracket, with commas between them and perhaps after the last.
     fn items<T>(&mut self, close: &str, item: impl Fn(&mut Self) -> Outcome<T>) -> Outcome<Vec<T>> {
         let mut all = Vec::new();
         while !self.is(close) {
@@ -319,7 +319,7 @@ impl Parser {
         }
     }
 
-    /// Parses the filters behind a value, each with its bar.
+    /// Parses the filters after a value, each with its bar.
     pub(crate) fn filters(&mut self, mut value: Expr) -> Outcome<Expr> {
         while self.skip("|") {
             value = self.filter(value)?;

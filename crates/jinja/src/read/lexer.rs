@@ -1,4 +1,4 @@
-//! Splits a template's source into tokens. Blocks remove the line break behind them and the white space
+//! Splits a template's source into tokens. Blocks remove the line break after them and the white space
 //! before them (`trim_blocks`, `lstrip_blocks`), unless `-` or `+` at a tag's edge says otherwise.
 
 use crate::budget::{Outcome, fail};

@@ -106,9 +106,9 @@ pub(crate) enum Comparison {
 pub(crate) struct Args {
     pub(crate) positional: Vec<Expr>,
     pub(crate) named: Vec<(Arc<str>, Expr)>,
-    /// Behind `*`.
+    /// After `*`.
     pub(crate) rest: Option<Box<Expr>>,
-    /// Behind `**`.
+    /// After `**`.
     pub(crate) named_rest: Option<Box<Expr>>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) enum Kind {
     Data(Arc<str>),
     Print(Expr),
     Set(Target, Expr),
-    /// Assigns a block's text behind its filters.
+    /// Assigns a block's text, as its filters return it.
     SetBlock(Target, Vec<Stmt>, Expr),
     If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
     For(Box<For>),

@@ -174,7 +174,7 @@ pub(crate) fn slice(
     Ok(Some(found))
 }
 
-/// Returns the first index of a slice, the one behind its last, and the step.
+/// Returns the first index of a slice, the one past its last, and the step.
 fn places(length: usize, [start, end, step]: [Option<i128>; 3]) -> Outcome<(i128, i128, i128)> {
     let (length, step) = (length as i128, step.unwrap_or(1));
     if step == 0 {

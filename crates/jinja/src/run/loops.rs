@@ -78,7 +78,7 @@ impl<'t> Run<'t> {
         Ok(None)
     }
 
-    /// Returns the item behind the current one.
+    /// Returns the item after the current one.
     fn peek(&mut self, at: usize) -> Outcome<Option<Value>> {
         let next = self.next_item(at)?;
         if let Some(item) = &next {

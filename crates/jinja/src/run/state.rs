@@ -60,7 +60,7 @@ pub(crate) struct Run<'t> {
     pub(crate) joiners: Vec<(Value, bool)>,
     /// Written text, one per open block.
     pub(crate) outputs: Vec<String>,
-    /// The texts behind filters of blocks.
+    /// The texts that filters of blocks get.
     pub(crate) bodies: Vec<Value>,
     /// Whether printed values are escaped.
     pub(crate) escapes: bool,

@@ -121,7 +121,7 @@ pub(crate) fn is_printable(c: char) -> bool {
     match c {
         ' '..='~' => true,
         c if c.is_whitespace() => false,
-        // Behind a letter, combining marks aren't escaped.
+        // After a letter, combining marks aren't escaped.
         c => format!("a{c}").escape_debug().count() == 2,
     }
 }

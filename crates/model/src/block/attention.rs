@@ -22,7 +22,7 @@ pub struct AttentionConfig {
     pub projection: Projection,
     /// RMSNorm of q and k.
     pub qk_norm: Option<QkNorm>,
-    /// Bound of queries, keys and values behind their norms (OLMoE).
+    /// Bound of queries, keys and values after their norms (OLMoE).
     pub clip: Option<f64>,
     /// Factor of scores; unset, `1 / √D`.
     pub scale: Option<f64>,
@@ -41,7 +41,7 @@ pub enum Projection {
     Separate,
     /// One matrix of all three, in this order (Phi-3).
     Fused,
-    /// One matrix each, where that of q has a gate behind each head's query: `o ⊙ σ(gate)` (Qwen3.5).
+    /// One matrix each, where that of q has a gate after each head's query: `o ⊙ σ(gate)` (Qwen3.5).
     Gated,
 }
 
@@ -113,7 +113,7 @@ impl AttentionConfig {
         self.query_heads * self.head_dim
     }
 
-    /// Returns whether the q projection has a gate of the output behind each head's query.
+    /// Returns whether the q projection has a gate of the output after each head's query.
     pub fn is_gated(&self) -> bool {
         self.projection == Projection::Gated
     }

@@ -57,7 +57,7 @@ pub(crate) const OF_BLOCK: [&str; 4] = ["mlp.gate_proj", "mlp.up_proj", "mlp.gat
 pub(crate) const OF_EXPERT: [&str; 4] = ["gate_proj", "up_proj", "gate_up_proj", "down_proj"];
 
 impl MlpConfig {
-    /// Lists the linear layers: those of every expert in turn, behind the router.
+    /// Lists the linear layers: those of every expert in turn, after the router.
     pub(super) fn linears(&self, hidden: usize) -> Vec<LinearShape> {
         match &self.experts {
             None => self.projections(hidden, OF_BLOCK),

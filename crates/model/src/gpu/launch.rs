@@ -59,7 +59,7 @@ impl Pass<'_> {
         );
     }
 
-    /// Writes `factor · norm(x)·Wᵀ + bias` to `out`, the outputs of all matrices behind each other.
+    /// Writes `factor · norm(x)·Wᵀ + bias` to `out`, the outputs of all matrices one after another.
     pub(super) fn project(&self, x: &Buffer, norm: &Buffer, linears: &Linears, factor: f32, out: &Buffer) {
         let weights = &linears.weights;
         let [width, stride] = [weights[0].shape[1], weights[0].stride].map(|size| size / linears.vector);

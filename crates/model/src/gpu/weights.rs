@@ -12,7 +12,7 @@ use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
 use crate::transformer::Block;
 
-/// Holds matrices that are multiplied with the same rows, and their biases behind each other.
+/// Holds matrices that are multiplied with the same rows, and their biases one after another.
 pub(super) struct Linears {
     /// One matrix, or each.
     pub(super) weights: Vec<Matrix>,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Names of stacks behind a layer's path, with the matrices that each expert has there, one behind the other.
+/// Names of stacks after a layer's path, with the matrices that each expert has there, one after the other.
 const STACKS: [(&str, &[&str]); 2] =
     [(".mlp.experts.gate_up_proj", &["gate_proj", "up_proj"]), (".mlp.experts.down_proj", &["down_proj"])];
 

@@ -31,7 +31,7 @@ pub(crate) fn convolve(
     (all, mixed)
 }
 
-/// Returns the state behind the first `lengths[row]` tokens of each row.
+/// Returns the state after the first `lengths[row]` tokens of each row.
 ///
 /// # Shapes
 /// - `all`: `[B, taps - 1 + T, channels]` → `[B, (taps - 1)·channels]`

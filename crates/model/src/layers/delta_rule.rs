@@ -22,7 +22,7 @@ pub(crate) struct Rule<'a> {
     pub(crate) state: Option<Tensor<2>>,
 }
 
-/// Computes the outputs, `[B, T, V·dv]`, and the state behind the last token, `[B, V·dk·dv]`.
+/// Computes the outputs, `[B, T, V·dv]`, and the state after the last token, `[B, V·dk·dv]`.
 pub(crate) fn delta_rule(rule: Rule<'_>) -> (Tensor<3>, Tensor<2>) {
     let Rule { config, qkv, decays, rates, state } = rule;
     let ([b, t, _], device) = (qkv.dims(), qkv.device());
@@ -103,7 +103,7 @@ fn shared(x: Tensor<4>, heads: usize) -> Tensor<4> {
     x.expand([b, t, keys, heads / keys, dim]).reshape([b, t, heads, dim])
 }
 
-/// Cuts `[B, T, V, dim]` into chunks, `[B·V·n, size, dim]`, with zeros behind the last token.
+/// Cuts `[B, T, V, dim]` into chunks, `[B·V·n, size, dim]`, with zeros after the last token.
 fn chunks(x: Tensor<4>, size: usize, count: usize) -> Tensor<3> {
     let [b, t, heads, dim] = x.dims();
     let x = x.swap_dims(1, 2);

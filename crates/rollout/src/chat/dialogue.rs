@@ -1,6 +1,6 @@
 //! A model folder's chat template for conversations that clients keep: any tools, messages in OpenAI's form.
 //!
-//! A conversation is encoded as a whole ([`Dialogue::prompt`]), or behind a turn that was sampled
+//! A conversation is encoded as a whole ([`Dialogue::prompt`]), or after a turn that was sampled
 //! ([`Dialogue::after`]), whose tokens stay as they were. Both write what the in-process chat format writes.
 
 use std::collections::VecDeque;
@@ -138,7 +138,7 @@ impl Dialogue {
         self.chat.whole(&self.chat.conversation(messages))
     }
 
-    /// Returns the tokens of messages behind an assistant turn, and the start of the next one; see
+    /// Returns the tokens of messages after an assistant turn, and the start of the next one; see
     /// [`ChatFormat::follow`].
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl Shape {
     /// that the template takes.
     pub(super) fn conversation(&self, messages: Vec<Json>) -> Vec<Json> {
         let mut all: Vec<Json> = Vec::new();
-        // True behind a system message that became part of the user's.
+        // True after a system message that became part of the user's.
         let mut opening = false;
         for (position, message) in messages.into_iter().enumerate() {
             let content = message["content"].as_str().unwrap_or_default().to_string();
@@ -193,7 +193,7 @@ fn walk(shape: &Shape, turns: Turns, render: &Render<'_>) -> Result<String, Unfi
         all.extend(answer(turns, round));
         let text = match render(&all, false) {
             Ok(text) => text,
-            // Strict templates take a second turn behind an output only if it is a call. The turns of calls
+            // Strict templates take a second turn after an output only if it is a call. The turns of calls
             // check that.
             Err(_) if round > 0 => break,
             Err(message) => return Err(Unfit::Fails(message)),

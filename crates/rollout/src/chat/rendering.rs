@@ -35,7 +35,7 @@ pub struct Script<'a> {
 /// Holds a turn of the assistant with everything before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompted {
-    /// The text, up to what the template writes behind the turn.
+    /// The text, up to what the template writes after the turn.
     pub text: String,
     /// The bytes of `text` that the assistant wrote, the token that ends its turn included.
     pub turn: Range<usize>,

@@ -36,7 +36,7 @@ impl Spelling {
         known.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.cmp(b)));
         known.push((MARK.into(), true));
         let reads_letters = letters_only(&tokenizer);
-        // Behind a normaliser, other letters could be encoded as a chat token.
+        // After a normaliser, other letters could be encoded as a chat token.
         let exact: Vec<AddedToken> = chat_tokens(&tokenizer)
             .filter(|token| token.normalized)
             .map(|token| AddedToken { normalized: false, ..token })

@@ -1,6 +1,6 @@
 //! The chat template of a model folder as a chat format.
 //!
-//! The template renders the opening messages as the first prompt. The text behind a turn is rendered in a
+//! The template renders the opening messages as the first prompt. The text after a turn is rendered in a
 //! small conversation of the same shape and appended to the exact tokens: sampled tokens are never rendered
 //! again. This equals rendering the whole conversation only if the template never rewrites earlier text;
 //! [`TemplateChat::new`] refuses one that does.
@@ -42,7 +42,7 @@ pub struct TemplateChat {
     stop: Vec<TokenId>,
 }
 
-/// Placeholder of an assistant's text when only the text behind it is needed.
+/// Placeholder of an assistant's text when only the text after it is needed.
 const SAID: &str = "what-the-assistant-said";
 
 impl TemplateChat {
@@ -109,7 +109,7 @@ impl TemplateChat {
         spell(&self.template, &self.spelling, messages, self.tools.as_deref())
     }
 
-    /// Encodes messages in the template's form behind an assistant turn; see [`ChatFormat::follow`].
+    /// Encodes messages in the template's form after an assistant turn; see [`ChatFormat::follow`].
     pub(super) fn next(&self, messages: &[Json], closed: bool) -> Result<Vec<TokenId>, ChatError> {
         let mut guarded = Guarded::default();
         let mut messages = messages.to_vec();
@@ -120,7 +120,7 @@ impl TemplateChat {
         self.tail(&messages, &guarded, closed)
     }
 
-    /// Encodes guarded messages behind an assistant turn.
+    /// Encodes guarded messages after an assistant turn.
     fn tail(&self, messages: &[Json], guarded: &Guarded, closed: bool) -> Result<Vec<TokenId>, ChatError> {
         let tail = self.behind(messages, true).map_err(ChatError::Refused)?;
         let tokens = self.spelling.encode(&tail, guarded);
@@ -130,7 +130,7 @@ impl TemplateChat {
         Ok(if closed { tokens[1..].to_vec() } else { tokens })
     }
 
-    /// Renders the text behind an assistant turn, its end included.
+    /// Renders the text after an assistant turn, its end included.
     fn behind(&self, messages: &[Json], prompt: bool) -> Result<String, String> {
         let mut all =
             vec![json!({"role": "user", "content": "?"}), json!({"role": "assistant", "content": SAID})];
@@ -188,7 +188,7 @@ impl ChatFormat for TemplateChat {
         let text =
             self.shape.thought.as_ref().map_or_else(|| text.to_string(), |thought| thought.behind(text));
         let text = self.spelling.guard(&text, &mut guarded, true);
-        // Encoded behind the end token, as in the conversation: some tokenizers encode the start of a text
+        // Encoded after the end token, as in the conversation: some tokenizers encode the start of a text
         // differently.
         let tokens = self.spelling.encode(&format!("{}{}{text}", self.end, self.shape.lead), &guarded);
         tokens[1..].to_vec()

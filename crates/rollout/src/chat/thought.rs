@@ -48,7 +48,7 @@ impl Opening {
         })
     }
 
-    /// Returns a text without its thoughts, the white space behind them, and an unfinished thought at its
+    /// Returns a text without its thoughts, the white space after them, and an unfinished thought at its
     /// end. A tag that is only mentioned, in a system message for example, is no thought.
     pub(super) fn without_thoughts(&self, text: &str) -> String {
         let Tags { open, close } = &self.tags;

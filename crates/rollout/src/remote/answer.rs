@@ -50,14 +50,14 @@ pub(super) struct Said {
 
 /// Says why an answer holds no turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unsaid {
+pub(super) enum NoAnswer {
     /// The server broke off, and a retry may succeed.
     Broken(String),
     /// The answer has no choice.
     Nothing(String),
 }
 
-impl Unsaid {
+impl NoAnswer {
     /// Returns it as a failure. `again` says whether an answer without a choice is retried.
     pub(super) fn failure(self, again: bool) -> Failure {
         match self {
@@ -72,13 +72,14 @@ impl Unsaid {
 ///
 /// Calls that the server parsed are written out in the call format. Thoughts that it removed from the text
 /// stay out, as they are no part of the later conversation.
-pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsaid> {
+pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, NoAnswer> {
     let choices = answer["choices"].as_array().map_or(&[][..], Vec::as_slice);
     let first = choices.iter().find(|choice| choice["index"] == 0).or(choices.first());
     let Some(choice) = first.filter(|choice| choice.is_object()) else {
-        return Err(Unsaid::Nothing(format!("the answer has no choice: {}", short(&answer.to_string()))));
+        return Err(NoAnswer::Nothing(format!("the answer has no choice: {}", short(&answer.to_string()))));
     };
-    let broken = |what: &Value| Unsaid::Broken(format!("the server broke off: {}", short(&what.to_string())));
+    let broken =
+        |what: &Value| NoAnswer::Broken(format!("the server broke off: {}", short(&what.to_string())));
     if !choice["error"].is_null() {
         return Err(broken(&choice["error"]));
     }
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn reads(answer: &Value) -> Result<(String, Finish), Unsaid> {
+    fn reads(answer: &Value) -> Result<(String, Finish), NoAnswer> {
         read(answer, &*FormatName::Hermes.build()).map(|said| (said.text, said.finish))
     }
 
@@ -186,17 +187,17 @@ mod tests {
         ends(json!({"type": "length"}), Finish::Length);
         for broken in [json!("abort"), json!("error"), json!({"type": "abort"}), json!("load")] {
             let choice = json!({"message": {"content": "Answer: 4"}, "finish_reason": broken});
-            assert!(matches!(reads(&json!({"choices": [choice]})), Err(Unsaid::Broken(_))), "{choice}");
+            assert!(matches!(reads(&json!({"choices": [choice]})), Err(NoAnswer::Broken(_))), "{choice}");
         }
         let failed = json!({"choices": [{"message": {"content": ""}, "error": {"code": 502}}]});
-        assert!(matches!(reads(&failed), Err(Unsaid::Broken(_))));
+        assert!(matches!(reads(&failed), Err(NoAnswer::Broken(_))));
     }
 
     #[test]
     fn an_answer_without_a_choice_is_none() {
         for nothing in [json!({}), json!([]), json!(null), json!({"choices": []}), json!({"choices": [null]})]
         {
-            assert!(matches!(reads(&nothing), Err(Unsaid::Nothing(_))), "{nothing}");
+            assert!(matches!(reads(&nothing), Err(NoAnswer::Nothing(_))), "{nothing}");
         }
     }
 

@@ -126,9 +126,9 @@ impl Remote {
                     let failure = refusal.failure();
                     Err(if away { Failure::passing(failure.reason()) } else { failure })
                 }
-                Ok(found) => answer::read(&found, end.format).map(Outcome::Said).map_err(|unsaid| {
+                Ok(found) => answer::read(&found, end.format).map(Outcome::Said).map_err(|no_answer| {
                     choiceless.set(choiceless.get() + 1);
-                    unsaid.failure(choiceless.get() < CHOICELESS)
+                    no_answer.failure(choiceless.get() < CHOICELESS)
                 }),
             }
         };

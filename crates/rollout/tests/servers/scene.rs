@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use turnwise_envs::{Env, Qa};
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript};
-use turnwise_rollout::{Game, Limits, Lost, play_telling};
+use turnwise_rollout::{Game, Limits, Lost, play_streaming};
 use turnwise_tools::FormatName;
 use turnwise_tools::executor::Scripted;
 use turnwise_trajectory::{CallRecord, Stop, Trajectory};
@@ -84,7 +84,7 @@ impl Scene {
             assert_eq!(trajectory.task, tasks[task].id);
             told.push(trajectory.clone());
         };
-        let played = play_telling(&game, &tasks, self.samples, &mut policy, &mut |_, _| {}, &mut tell);
+        let played = play_streaming(&game, &tasks, self.samples, &mut policy, &mut |_, _| {}, &mut tell);
         let asked = server.asked();
         match played {
             Ok(played) => {

@@ -88,7 +88,7 @@ pub(crate) fn plays(
     }
 }
 
-/// A recorded answer, and the tokens that it was asked behind.
+/// A recorded answer, and the tokens that came before it.
 struct Answered {
     context: Vec<TokenId>,
     tokens: Vec<TokenId>,

@@ -302,7 +302,7 @@ fn message(text: &str, calls: &[ToolCall]) -> Value {
     message
 }
 
-/// Returns the number of tokens that fit behind a prompt.
+/// Returns the number of tokens that fit after a prompt.
 fn room(state: &ServerState, prompt: &[TokenId]) -> Result<usize, Refusal> {
     let (context, vocabulary) = (state.engine.context(), state.engine.vocabulary());
     if prompt.is_empty() {

@@ -43,7 +43,7 @@ pub(crate) struct Placed {
     pub(crate) forced: (Vec<TokenId>, usize),
     /// The tools that may be called; none without tools, or where none may be called.
     pub(crate) dialogue: Option<Arc<Dialogue>>,
-    /// The texts behind the answer that the conversation continues.
+    /// The texts after the answer that the conversation continues.
     pub(crate) said: Said,
 }
 
@@ -154,7 +154,7 @@ fn repeats(chat: &Chat, digests: &[Digest], answers: &[usize], (first, from): (u
     Repeated { from, answers: answers.iter().filter(|at| **at >= first).map(name).collect() }
 }
 
-/// Returns the texts of messages behind an answer.
+/// Returns the texts of messages after an answer.
 fn said(messages: &[Value]) -> Said {
     let texts = |role: &str| {
         let of_role = messages.iter().filter(move |message| message["role"] == role);

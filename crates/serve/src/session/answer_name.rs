@@ -27,7 +27,7 @@ impl AnswerName {
     }
 }
 
-/// Holds the answers that a prompt repeats, behind the part that continues a call token by token.
+/// Holds the answers that a prompt repeats, after the part that continues a call token by token.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Repeated {
     /// The tokens before them.

@@ -47,7 +47,7 @@ impl Session {
     /// Returns the calls in an order that doesn't depend on the arrival of calls that were open at once.
     ///
     /// 1. Those of the conversation that only grows are in the order of their turns. Any other call stands
-    ///    before the first of them that was answered behind its arrival.
+    ///    before the first of them that was answered after its arrival.
     /// 2. Calls that were made one after another are in that order.
     /// 3. Conversations that were open at once, because calls of them were, stand together where the first of
     ///    them began, in the order of their tokens.

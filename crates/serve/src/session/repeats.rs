@@ -80,7 +80,7 @@ impl<'s> Answers<'s> {
     }
 }
 
-/// Returns the tokens behind the first place of others in them.
+/// Returns the tokens after the first place of others in them.
 fn behind<'t>(tokens: &'t [TokenId], others: &[TokenId]) -> Option<&'t [TokenId]> {
     if others.is_empty() {
         return Some(tokens);

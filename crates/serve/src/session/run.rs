@@ -46,7 +46,7 @@ pub struct Told {
     pub number: u32,
     /// The position in the transcript of the call that it continues.
     pub parent: Option<usize>,
-    /// The prompt behind that call, or the whole prompt.
+    /// The prompt after that call, or the whole prompt.
     pub context: Vec<TokenId>,
     /// Its tokens, the stop token included.
     pub tokens: Vec<TokenId>,
@@ -62,11 +62,11 @@ pub struct Told {
     pub dialogue: Option<Arc<Dialogue>>,
     /// Tokens of the turn that the prompt held, because a tool had to be called.
     pub forced: Vec<TokenId>,
-    /// The texts of the prompt behind the call that it continues.
+    /// The texts of the prompt after the call that it continues.
     pub said: Said,
 }
 
-/// Holds the texts of a prompt behind the answer that it continues.
+/// Holds the texts of a prompt after the answer that it continues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// Outputs of tools, in order.

@@ -27,7 +27,7 @@ fn connect(scene: &Scene, bytes: &[u8]) -> TcpStream {
 /// Returns the whole answer to bytes.
 fn raw(scene: &Scene, bytes: &[u8]) -> String {
     let mut text = Vec::new();
-    // A server that refuses early may reset the connection behind its answer.
+    // A server that refuses early may reset the connection after its answer.
     let _ = connect(scene, bytes).read_to_end(&mut text);
     String::from_utf8_lossy(&text).into_owned()
 }

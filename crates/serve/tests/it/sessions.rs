@@ -95,7 +95,7 @@ fn a_history_that_was_rewritten_is_the_templates_and_is_counted() {
     let user = |text: &str| json!({"role": "user", "content": text});
     let assistant = |text: &str| json!({"role": "assistant", "content": text});
     ask(&scene, "s", &[user("2 + 2?")]);
-    // Without the blank at its end. Then as context of another session, and in the same tokens behind another
+    // Without the blank at its end. Then as context of another session, and in the same tokens after another
     // question.
     ask(&scene, "s", &[user("2 + 2?"), assistant("It is 4."), user("Sure?")]);
     ask(&scene, "t", &[user("2 + 2?"), assistant("It is 4. "), user("Sure?")]);

@@ -124,7 +124,7 @@ fn unclosed(value: &str) -> Option<usize> {
     (opens.len() > value.matches(PARAMETER_END).count()).then(|| opens[0])
 }
 
-/// Returns the end of the text before a line, if a tag behind this text begins a line. Qwen's own parser ends
+/// Returns the end of the text before a line, if a tag after this text begins a line. Qwen's own parser ends
 /// a value there. In the middle of a line the tag may be the value's.
 fn opens_line(before: &str) -> Option<usize> {
     let line = before.trim_end_matches([' ', '\t']);

@@ -27,7 +27,7 @@ const MARKERS: &[Marker] = &[
     Marker::forged(OBSERVATION),
 ];
 
-/// The model's own end of a turn with calls. Text behind it is forged.
+/// The model's own end of a turn with calls. Text after it is forged.
 pub(super) const ENDING: Marker = Marker { place: Place::AfterCall, ..Marker::forged(OBSERVATION) };
 
 /// Maximum of bytes in a name and the blanks around it.

@@ -40,7 +40,7 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Counts the bytes at the end of a text that belong to a call that opens behind it. Most formats have a
+    /// Counts the bytes at the end of a text that belong to a call that opens after it. Most formats have a
     /// marker in front of everything.
     fn head(&self, _before: &[u8]) -> usize {
         0

@@ -22,7 +22,7 @@ use crate::spec::ToolSpec;
 
 const COMMENTARY: &str = "<|channel|>commentary to=";
 const ANALYSIS: &str = "<|channel|>analysis to=";
-/// A recipient in front of the channel, or behind another one.
+/// A recipient before the channel, or after another one.
 const RECIPIENT: &str = "to=";
 /// Recipients that are no tools.
 const PEOPLE: [&str; 3] = ["assistant", "user", "all"];

@@ -35,7 +35,7 @@ pub enum Style {
 
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
-    // Another object behind a call lacks its name.
+    // Another object after a call lacks its name.
     Marker { text: ", {", place: Place::AfterCall, keep: 1, role: Role::Call },
     Marker { text: ",{", place: Place::AfterCall, keep: 1, role: Role::Call },
     // The first call's marker also opens those that follow it directly.

@@ -8,7 +8,7 @@ use turnwise_trajectory::{Rewards, TokenId};
 
 use crate::claims::{hold, kept, read, written};
 
-/// Holds a call as it is drawn: which earlier call it continues, what it reads behind it, what it samples.
+/// Holds a call as it is drawn: which earlier call it continues, what it reads after it, what it samples.
 #[derive(Debug, Clone)]
 struct Drawn {
     parent: Option<usize>,

@@ -88,7 +88,7 @@ fn values_of_mixer(mixer: &Mixer) -> u64 {
         }
         // Both gates with their input, and the output.
         Mixer::ShortConv(conv) => 4 * conv.width as u64,
-        // Queries, keys and values before and behind the convolution; decays and rates; the gate, the output,
+        // Queries, keys and values before and after the convolution; decays and rates; the gate, the output,
         // its norm, and their product.
         Mixer::DeltaNet(delta) => {
             2 * delta.conv_width() as u64 + 2 * delta.value_heads as u64 + 4 * delta.value_width() as u64

@@ -26,7 +26,7 @@ pub struct Sketch {
 /// Holds the scores of one trajectory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreSketch {
-    /// `[turn][entry]`: the score of each turn behind what the model read. A turn without tokens has zeros.
+    /// `[turn][entry]`: the score of each turn after what the model read. A turn without tokens has zeros.
     pub turns: Vec<Vec<f32>>,
     /// Largest `|logp - recorded logp|` over the sampled tokens, in nats.
     pub logprob_gap: f32,

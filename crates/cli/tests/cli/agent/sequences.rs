@@ -60,7 +60,7 @@ fn contexts(played: &Value) -> Vec<Value> {
 #[test]
 fn calls_one_after_another_stay_in_their_order_in_runs_and_in_traces() {
     let agents = Agents::new();
-    // The tokens of one sub-agent's question come before those of the last call, and the other's behind.
+    // The tokens of one sub-agent's question come before those of the last call, and the other's after.
     let task = |(nth, sub): (usize, &str)| json!({"id": format!("t{nth}"), "question": "1+2", "sub": sub});
     let tasks: Vec<Value> = ["1+1", "9+9"].into_iter().enumerate().map(task).collect();
     let sets = agents.sets("order.py", tasks.clone());

@@ -2,7 +2,7 @@
 
 /// A fenced block.
 pub(crate) struct Block {
-    /// The word behind the opening fence.
+    /// The word after the opening fence.
     pub(crate) language: String,
     /// Its lines, each with an end.
     pub(crate) text: String,

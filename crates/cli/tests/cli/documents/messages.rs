@@ -39,7 +39,7 @@ fn literals(path: &Path) -> String {
     joined.concat().replace("\\n", "\n").replace("\\\"", "\"")
 }
 
-/// Whether a source holds the pieces, one close behind the other.
+/// Whether a source holds the pieces, one shortly after the other.
 fn says(source: &str, pieces: &[&str]) -> bool {
     let Some((first, rest)) = pieces.split_first() else { return true };
     source.match_indices(first).any(|(at, _)| {
@@ -62,7 +62,7 @@ fn every_explained_message_is_one_that_the_sources_hold() {
         page.iter().filter(|b| b.language == "text").flat_map(|b| b.text.lines()).collect();
     assert!(messages.len() > 40, "{}", messages.len());
     for message in messages {
-        // Hints are put behind their messages in more than one place.
+        // Hints are put after their messages in more than one place.
         let text = message.strip_prefix("  hint: ").unwrap_or(message);
         let pieces: Vec<&str> = text
             .split(ANY)

@@ -48,7 +48,7 @@ impl Client {
     /// Returns the status of the answer, which is read to its end; 0 without one.
     fn status(mut self) -> u16 {
         let mut answer = Vec::new();
-        // A server that refused early may reset the connection behind its answer.
+        // A server that refused early may reset the connection after its answer.
         let _ = self.0.read_to_end(&mut answer);
         let text = String::from_utf8_lossy(&answer);
         text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)

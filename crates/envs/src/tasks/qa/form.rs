@@ -122,7 +122,7 @@ fn typed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
-/// Returns the number behind the mark, or the one that is the whole answer.
+/// Returns the number after the mark, or the one that is the whole answer.
 fn exact(answer: &str) -> Result<String, String> {
     match answer.rsplit_once(MARK) {
         Some((_, after)) => number(after, "write an integer, a decimal or a fraction after \"####\""),

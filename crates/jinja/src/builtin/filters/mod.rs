@@ -1,4 +1,4 @@
-//! Filters: the names behind `|`. All of Jinja's, except those that make web pages.
+//! Filters: the names after `|`. All of Jinja's, except those that make web pages.
 
 mod number;
 mod select;

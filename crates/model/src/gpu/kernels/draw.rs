@@ -173,7 +173,7 @@ fn weigh_tokens(
 }
 
 /// Returns the index of the first weight at which a sum exceeds `left`, and the part of `left` that is left
-/// for it. If rounding leaves a rest behind the last weight, the last one above zero gets it.
+/// for it. If rounding leaves a rest past the last weight, the last one above zero gets it.
 #[cube]
 fn pick(weights: &Shared<[f32]>, start: usize, count: usize, left: f32) -> (usize, f32) {
     let mut rest = left;

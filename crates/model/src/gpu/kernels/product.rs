@@ -47,7 +47,7 @@ fn accumulate<W: Float, N: Size>(
 /// Computes `1 / sqrt(mean(x²) + ε)` of each row of the tile.
 ///
 /// - `shared`: 256 numbers of scratch per row of the tile
-/// - `scales`: gets one number per row of the tile, behind a barrier
+/// - `scales`: gets one number per row of the tile, to be read after a barrier
 #[cube]
 fn row_scales<N: Size>(
     x: &[Vector<f32, N>],
@@ -163,7 +163,7 @@ pub(crate) fn project_normed<W: Float, N: Size>(
     let mut scales = Shared::<[f32]>::new_slice(tile);
     row_scales::<N>(x, rows, width, eps, &mut shared, &mut scales, tile);
     let mut sums = zeros(tile);
-    // Units behind the last output repeat it and write nothing.
+    // Units past the last output repeat it and write nothing.
     let output = min(CUBE_POS_X as usize * 8 + unit / 32, outs - 1);
     if comptime!(several) {
         if output < second {

@@ -37,7 +37,7 @@ pub(super) fn head_scale(raw: &Shared<[f32]>, eps: f32, #[comptime] heads: Heads
     scale
 }
 
-/// Returns a number of a head behind its norm.
+/// Returns a number of a head after its norm.
 #[cube]
 fn normed(raw: &Shared<[f32]>, norm: &[f32], scale: f32, at: usize, #[comptime] heads: Heads) -> f32 {
     let mut value = raw[at];
@@ -47,7 +47,7 @@ fn normed(raw: &Shared<[f32]>, norm: &[f32], scale: f32, at: usize, #[comptime] 
     value
 }
 
-/// Returns a number of a head behind its norm and rotation. Interleaved pairs are moved apart, in queries and
+/// Returns a number of a head after its norm and rotation. Interleaved pairs are moved apart, in queries and
 /// keys alike, as in Burn's graph.
 ///
 /// # Shapes

@@ -201,7 +201,7 @@ fn plain(source: &str, tokenizer: Tokenizer) -> Result<TemplateChat, ChatError> 
 #[test]
 fn text_of_users_and_tools_holds_no_chat_token_whatever_is_special() {
     use tokenizers::AddedToken;
-    // All kinds of added tokens: special or not, before or behind a normaliser, with white space around them.
+    // All kinds of added tokens: special or not, before or after a normaliser, with white space around them.
     let names = ["<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>"];
     let kinds = [(false, false), (false, true), (true, true)];
     for (special, normalized) in kinds {
@@ -273,7 +273,7 @@ fn a_prompt_that_opens_a_thought_is_trained_behind_it() {
         tokens.extend(chat.turn(said));
         tokens.push(chat.stop_tokens()[0]);
         tokens.extend(chat.follow(&[message(Role::Tool, "out")], true).unwrap());
-        // No sampled token is changed, and every turn begins behind the same opening.
+        // No sampled token is changed, and every turn begins after the same opening.
         assert_eq!(
             chat.spelling.decode(&tokens),
             format!(

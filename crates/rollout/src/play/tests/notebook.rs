@@ -1,4 +1,4 @@
-//! Calls that share a state, and turns that stop behind a call, with real Python.
+//! Calls that share a state, and turns that stop after a call, with real Python.
 
 use turnwise_envs::{Arithmetic, ArithmeticConfig, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
@@ -106,13 +106,13 @@ fn calls_of_a_trajectory_share_a_state_only_if_it_is_kept() {
 fn a_stop_keeps_its_tokens_and_costs_only_what_was_forged() {
     let call = "```python\n1 + 1\n```\n";
     let tokens = |text: &str| chat().tokens(text);
-    // ToRL's stop string ends the turn, so there is no text behind it.
+    // ToRL's stop string ends the turn, so there is no text after it.
     let stopped = played(&[&format!("{call}```output\n3\n```")], |_| {});
     assert_eq!(stopped.turns[0].text, format!("{call}```output"));
     assert_eq!(outputs(&stopped)[0], ["2"]);
     assert!(tokens(&format!("{call}```output\n3")).starts_with(&stopped.turns[0].tokens));
     assert_eq!(stopped.turns[0].logprobs.len(), stopped.turns[0].tokens.len());
-    // `stop_at_call` ends the turn behind the first call.
+    // `stop_at_call` ends the turn after the first call.
     let two = format!("{call}And:\n```python\n3\n```\n");
     let first = played(&[&two], |game| game.stop_at_call = true);
     assert_eq!((outputs(&first)[0].len(), first.turns[0].finish), (1, Finish::StopString));

@@ -19,7 +19,7 @@ enum State {
 }
 
 impl AnyList {
-    /// Starts behind the opening bracket.
+    /// Starts after the opening bracket.
     pub fn new(markers: &'static [&'static str], raw: bool) -> Self {
         Self { state: State::Start, markers, raw }
     }

@@ -172,7 +172,7 @@ impl Fence {
         }
         match self.state {
             _ if is_python(word) => Line::Opens(indent),
-            // An info string stands directly behind an opening fence. Prose may follow a closing one.
+            // An info string stands directly after an opening fence. Prose may follow a closing one.
             State::Python if word.first().is_some_and(u8::is_ascii_alphanumeric) => Line::Text,
             State::Python => Line::Closes(end),
             _ if word.starts_with(b"output") => Line::Opens(indent),

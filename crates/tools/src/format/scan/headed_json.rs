@@ -2,7 +2,7 @@
 
 use super::{Advance, JsonValue, is_start};
 
-/// Ends with a JSON value, or with an end marker behind other text if the header allows it.
+/// Ends with a JSON value, or with an end marker after other text if the header allows it.
 #[derive(Debug)]
 pub struct HeadedJson {
     head: Head,
@@ -35,7 +35,7 @@ enum State {
 const MAX_HEAD: usize = 256;
 
 impl HeadedJson {
-    /// Starts behind the head. A value that isn't JSON ends with one of `ends`.
+    /// Starts after the head. A value that isn't JSON ends with one of `ends`.
     pub fn behind(ends: &'static [&'static str], opens: &'static [&'static str], raw: bool) -> Self {
         Self { state: State::Body, ..Self::new(Head::Until("", ends), opens, raw) }
     }

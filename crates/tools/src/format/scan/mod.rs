@@ -43,9 +43,9 @@ pub enum Scan {
     Tagged(Tagged),
     /// Ends with a JSON value.
     Value(JsonValue),
-    /// Ends with a JSON value behind a name.
+    /// Ends with a JSON value after a name.
     Named(NamedJson),
-    /// Ends with a JSON value behind a header.
+    /// Ends with a JSON value after a header.
     Headed(HeadedJson),
     /// Ends with the bracket that closes a list of Python calls.
     Calls(PythonCalls),

@@ -9,7 +9,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Starts behind the opening marker.
+    /// Starts after the opening marker.
     pub fn new(close: &'static str) -> Self {
         Self { close }
     }

@@ -37,7 +37,7 @@ impl Tagged {
         Self { open, close, after: &[], quotes, gate, hidden: None, reopened: None }
     }
 
-    /// Works as [`Tagged::new`] for a call with JSON behind a gate. With `raw`, string literals hide nothing.
+    /// Works as [`Tagged::new`] for a call with JSON after a gate. With `raw`, string literals hide nothing.
     pub fn json(open: &'static str, close: &'static str, gate: Gate, raw: bool) -> Self {
         if raw {
             return Self::new(open, close, Quotes::None, Gate::Open);

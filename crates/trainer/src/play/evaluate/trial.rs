@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{RewardConfig, Task};
 use turnwise_ranks::{Alone, Ranks};
-use turnwise_rollout::{Game, Lost, Policy, play_telling};
+use turnwise_rollout::{Game, Lost, Policy, play_streaming};
 use turnwise_run::Evaluation;
 use turnwise_trajectory::Trajectory;
 
@@ -100,7 +100,7 @@ impl Trial<'_> {
                     };
                     let mut policy = policy();
                     let n = samples as u32;
-                    let played = play_telling(game, &dealt, n, &mut *policy, &mut progress, &mut ended)?;
+                    let played = play_streaming(game, &dealt, n, &mut *policy, &mut progress, &mut ended)?;
                     // Why nothing can be played says more than what was lost by it.
                     game.env.check()?;
                     env_faults += played.env_faults;
@@ -147,7 +147,7 @@ impl Trial<'_> {
     }
 }
 
-/// A lost trajectory behind whether it was played and not judged, and its place.
+/// Holds a flag and a place, then the lost trajectory. The flag says whether it was played and not judged.
 type Placed = ((bool, usize), Lost);
 
 /// Holds the results of one rank.
