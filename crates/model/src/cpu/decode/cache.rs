@@ -11,6 +11,8 @@ pub(super) const BLOCK: usize = 16;
 /// Holds keys and values of some tokens in a layer: the bits of f32, or pairs of bf16.
 #[derive(Debug, Clone, Default)]
 struct Columns {
+    /// Entries of a token.
+    width: usize,
     /// `[token / BLOCK, entry, BLOCK]`; zeros after the last token.
     keys: Vec<u32>,
     /// `[token, entry]`.
@@ -37,17 +39,24 @@ impl<'a> Seen<'a, u32> {
 }
 
 impl Columns {
-    /// Copies tokens from `first` on, which begins a block.
-    fn copied(&self, tokens: Range<usize>, width: usize) -> Self {
-        let blocks = tokens.start / BLOCK..tokens.end.div_ceil(BLOCK);
+    /// Copies tokens, of which the first begins a block.
+    fn copied(&self, tokens: &Range<usize>) -> Self {
+        let (width, blocks) = (self.width, tokens.start / BLOCK..tokens.end.div_ceil(BLOCK));
         Self {
+            width,
             keys: self.keys[blocks.start * BLOCK * width..blocks.end * BLOCK * width].to_vec(),
             values: self.values[tokens.start * width..tokens.end * width].to_vec(),
         }
     }
 
+    /// Keeps only the first `length` tokens.
+    fn truncate(&mut self, length: usize) {
+        self.keys.truncate(length.next_multiple_of(BLOCK) * self.width);
+        self.values.truncate(length * self.width);
+    }
+
     fn push(&mut self, keys: &[u32], values: &[u32]) {
-        let (width, token) = (keys.len(), self.values.len() / keys.len());
+        let (width, token) = (self.width, self.values.len() / self.width);
         let (block, at) = (token / BLOCK * BLOCK * width, token % BLOCK);
         if at == 0 {
             self.keys.resize(block + BLOCK * width, 0);
@@ -71,8 +80,6 @@ pub struct HostCache {
     shared_length: usize,
     /// `[layer]`, of the tokens after them.
     layers: Vec<Columns>,
-    /// `[layer]`: entries of a token in keys and in values.
-    widths: Vec<usize>,
     /// `[layer][width]`; a layer of attention has none.
     pub(super) states: Vec<Vec<f32>>,
     pub(super) length: usize,
@@ -101,10 +108,7 @@ impl HostCache {
             self.shared = Arc::default();
         }
         let kept = length - self.shared_length;
-        for (columns, width) in self.layers.iter_mut().zip(&self.widths) {
-            columns.keys.truncate(kept.next_multiple_of(BLOCK) * width);
-            columns.values.truncate(kept * width);
-        }
+        self.layers.iter_mut().for_each(|columns| columns.truncate(kept));
         self.length = length;
     }
 
@@ -122,14 +126,7 @@ impl HostCache {
             self.share(length / BLOCK * BLOCK);
         }
         let (layers, shared_length) = self.after_shared(length);
-        Self {
-            shared: self.shared.clone(),
-            shared_length,
-            layers,
-            widths: self.widths.clone(),
-            states: self.states.clone(),
-            length,
-        }
+        Self { shared: self.shared.clone(), shared_length, layers, states: self.states.clone(), length }
     }
 
     /// Copies those of the first `length` tokens that can't be shared, and returns how many can.
@@ -140,30 +137,29 @@ impl HostCache {
         } else {
             (&self.layers, 0..length - shared)
         };
-        let layers = from.iter().zip(&self.widths);
-        (layers.map(|(columns, width)| columns.copied(tokens.clone(), *width)).collect(), shared)
+        (from.iter().map(|columns| columns.copied(&tokens)).collect(), shared)
     }
 
     /// Makes the first `length` tokens, which are whole blocks, ones that can be shared.
     fn share(&mut self, length: usize) {
-        let first = |(columns, width): (&mut Columns, &usize)| {
-            let rest = columns.copied(length..self.length, *width);
+        let first = |columns: &mut Columns| {
+            let rest = columns.copied(&(length..self.length));
             let mut first = std::mem::replace(columns, rest);
-            first.keys.truncate(length * width);
-            first.values.truncate(length * width);
+            first.truncate(length);
             first.keys.shrink_to_fit();
             first.values.shrink_to_fit();
             first
         };
-        let layers = self.layers.iter_mut().zip(&self.widths).map(first).collect();
+        let layers = self.layers.iter_mut().map(first).collect();
         (self.shared, self.shared_length) = (Arc::new(layers), length);
     }
 
     /// Returns keys and values of some tokens of a layer.
     pub(super) fn seen(&self, layer: usize, tokens: &Range<usize>) -> Seen<'_, u32> {
-        let (split, width) = (self.shared_length, self.widths[layer]);
+        let (split, own) = (self.shared_length, &self.layers[layer]);
+        let width = own.width;
         let shared = self.shared.get(layer).map(|columns| [&*columns.keys, &*columns.values]);
-        let ([shared_keys, shared_values], own) = (shared.unwrap_or_default(), &self.layers[layer]);
+        let [shared_keys, shared_values] = shared.unwrap_or_default();
         let blocks = tokens.start / BLOCK * BLOCK..tokens.end.next_multiple_of(BLOCK);
         let first = |tokens: &Range<usize>| tokens.start.min(split) * width..tokens.end.min(split) * width;
         let rest = |tokens: &Range<usize>| {
@@ -188,13 +184,13 @@ impl HostCache {
     /// Makes room for `more` tokens in layers whose keys and whose states have these entries.
     pub(super) fn reserve(&mut self, widths: &[[usize; 2]], more: usize) {
         self.layers.resize_with(widths.len(), Default::default);
-        self.widths = widths.iter().map(|[width, _]| *width).collect();
         self.states.resize_with(widths.len(), Default::default);
         for (state, [_, width]) in self.states.iter_mut().zip(widths) {
             state.resize(*width, 0.0);
         }
         let tokens = self.length - self.shared_length + more;
-        for (columns, width) in self.layers.iter_mut().zip(&self.widths) {
+        for (columns, [width, _]) in self.layers.iter_mut().zip(widths) {
+            columns.width = *width;
             for column in [&mut columns.keys, &mut columns.values] {
                 if tokens.next_multiple_of(BLOCK) * width > column.capacity() {
                     column.reserve_exact(tokens.next_multiple_of(STEP) * width - column.len());
