@@ -83,15 +83,9 @@ impl HostAttention {
     ) -> Vec<f32> {
         let block = block_of(rows.len());
         let ([q, gate], k, v) = self.project_blocks(cpu, h, angles, (block, eps));
-        let (width, dim) = (self.config.key_value_width(), self.config.head_dim);
-        for (i, (row, _)) in rows.iter().enumerate() {
-            let (keys, values) = (&k[i * width..][..width], &v[i * width..][..width]);
-            let cache = &mut *feeds[row.feed].1;
-            if self.paired {
-                cache.push(layer, &to_pairs(keys, dim), &to_pairs(values, dim));
-            } else {
-                cache.push(layer, bytemuck::cast_slice(keys), bytemuck::cast_slice(values));
-            }
+        let width = self.cached_width();
+        for ((row, _), (keys, values)) in rows.iter().zip(k.chunks_exact(width).zip(v.chunks_exact(width))) {
+            feeds[row.feed].1.push(layer, keys, values);
         }
         let mut y = self.attend(cpu, layer, rows, feeds, &q);
         if self.config.is_gated() {
@@ -109,7 +103,7 @@ impl HostAttention {
         h: &[f32],
         angles: &[Angles],
         (block, eps): (usize, f64),
-    ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
+    ) -> ([Vec<f32>; 2], Vec<u32>, Vec<u32>) {
         if angles.len() <= block {
             return self.project(cpu, h, angles, eps);
         }
@@ -121,14 +115,15 @@ impl HostAttention {
         ([q.concat(), gate.concat()], k.concat(), v.concat())
     }
 
-    /// Computes queries (multiplied by the factor of scores) and their gates, keys and values, rotated.
+    /// Computes queries (multiplied by the factor of scores) and their gates, and entries of keys and values
+    /// for the cache. Queries and keys are rotated.
     fn project(
         &self,
         cpu: Cpu,
         h: &[f32],
         angles: &[Angles],
         eps: f64,
-    ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
+    ) -> ([Vec<f32>; 2], Vec<u32>, Vec<u32>) {
         let (attention, gain) = (&self.config, self.config.rope.attention_factor() as f32);
         let [q, mut k, mut v] = Affine::apply_each([&self.q, &self.k, &self.v], cpu, h);
         let [mut q, gate] = self.apart(q);
@@ -165,7 +160,12 @@ impl HostAttention {
             normalise(&mut q, &mut k);
             scale(&mut q, by_scores);
         }
-        ([q, gate], k, v)
+        ([q, gate], self.entries(k), self.entries(v))
+    }
+
+    /// Returns keys or values as a cache holds them.
+    fn entries(&self, rows: Vec<f32>) -> Vec<u32> {
+        if self.paired { to_pairs(&rows, self.config.head_dim) } else { bytemuck::cast_vec(rows) }
     }
 
     /// Takes queries and gates apart, which lie beside each other in each head.

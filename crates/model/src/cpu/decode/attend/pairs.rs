@@ -15,10 +15,14 @@ const HIGH: u32 = 0xffff_0000;
 /// Rounds rows of heads of `dim` numbers, which are even.
 pub(in crate::cpu::decode) fn to_pairs(rows: &[f32], dim: usize) -> Vec<u32> {
     let bits = |x: f32| u32::from(bf16::from_f32(x).to_bits());
-    let heads = rows.chunks_exact(dim).map(|head| head.split_at(dim / 2));
-    heads
-        .flat_map(|(low, high)| low.iter().zip(high).map(|(low, high)| bits(*low) | bits(*high) << 16))
-        .collect()
+    let mut pairs = vec![0; rows.len() / 2];
+    for (head, pairs) in rows.chunks_exact(dim).zip(pairs.chunks_exact_mut(dim / 2)) {
+        let (low, high) = head.split_at(dim / 2);
+        for ((pair, low), high) in pairs.iter_mut().zip(low).zip(high) {
+            *pair = bits(*low) | bits(*high) << 16;
+        }
+    }
+    pairs
 }
 
 fn parts(pair: u32) -> [f32; 2] {
